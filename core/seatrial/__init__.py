@@ -1,0 +1,1 @@
+"""Seatrial: a robustness tester for backup repository servers."""

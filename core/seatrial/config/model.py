@@ -1,0 +1,208 @@
+"""What a preset can say. Records only: where values come from is ``config/loader.py``, what they do is ``engine`` and ``harness``.
+
+Settings are snake_case with their unit last. Action and option names are the reference framework's, with dashes.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+Percent = Annotated[int, Meta(ge=0, le=100)]
+Weight = Annotated[float, Meta(ge=0)]
+
+
+class ActionName(str, Enum):
+    """The twelve actions."""
+
+    SNAPSHOT = "snapshot-root"
+    RESTORE = "restore-random-snapID"
+    DELETE_SNAPSHOT = "delete-random-snapID"
+    WRITE = "write-random-files"
+    DELETE_SUBDIRECTORY = "delete-random-subdirectory"
+    DELETE_FILES = "delete-files"
+    RESTORE_INTO_DATA = "restore-into-data-dir"
+    GC = "run-gc"
+    LIST = "list-snapshots"
+    VERIFY_REPOSITORY = "verify-repository"
+    RECONNECT = "reconnect"
+    REMOVE_CLIENT = "remove-client"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of the records that use snake_case keys."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Root of action options, whose keys are the reference's."""
+
+
+class WriteOptions(Options, frozen=True, kw_only=True):
+    """``write-random-files``. Defaults and formulas: the reference's; ours are marked."""
+
+    max_dir_depth: Count = 20
+    min_num_files_per_write: Positive = 1
+    max_num_files_per_write: Positive = 10_000
+    min_file_size: Count = 4 * KIB
+    max_file_size: Count = GIB
+    min_dedupe_percent: Percent = 0
+    max_dedupe_percent: Percent = 100
+    dedupe_percent: Percent = 25
+    """Step: the percentage drawn is a multiple of this; 0 draws the minimum."""
+    io_limit_per_write: Count = 0
+    """Bytes; 0 for none."""
+    free_space_limit: Count = 100 * MIB
+    oddities: bool = False
+    """Ours: also empty files and directories, symlinks, hard links, sparse files, odd names and modes."""
+    repeat: Positive = 1
+    """Ours: so many writes in one action, each with draws of its own."""
+
+
+class DeleteSubdirectoryOptions(Options, frozen=True, kw_only=True):
+    """``delete-random-subdirectory``."""
+
+    max_dir_depth: Positive = 20
+
+
+class DeleteFilesOptions(Options, frozen=True, kw_only=True):
+    """``delete-files``."""
+
+    max_dir_depth: Count = 20
+    delete_contents_percent: Percent = 20
+
+
+class SnapshotOptions(Options, frozen=True, kw_only=True):
+    """``snapshot-root``."""
+
+    sub_path: str = ""
+    """Below the client's data directory; empty for all of it."""
+
+
+class RestoreOptions(Options, frozen=True, kw_only=True):
+    """``restore-random-snapID``, ``restore-into-data-dir``, ``delete-random-snapID``."""
+
+    snapshot_ID: str = msgspec.field(default="", name="snapshot-ID")
+    """A given snapshot instead of a random live one."""
+
+
+class GcOptions(Options, frozen=True, kw_only=True):
+    """``run-gc``."""
+
+    mode: Literal["contend", "window"] = "window"
+    """contend: take the exclusive lock against the clients, FAILED(contended) when refused; window: hold the gate, then run alone."""
+    max_unused_percent: Percent = 0
+    """Unused bytes left in packs after it."""
+    retry_lock_s: Seconds = 5.0
+
+
+class ActionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options by action; what a preset does not name keeps its default."""
+
+    snapshot: SnapshotOptions = msgspec.field(default_factory=SnapshotOptions, name="snapshot-root")
+    restore: RestoreOptions = msgspec.field(default_factory=RestoreOptions, name="restore-random-snapID")
+    delete_snapshot: RestoreOptions = msgspec.field(default_factory=RestoreOptions, name="delete-random-snapID")
+    write: WriteOptions = msgspec.field(default_factory=WriteOptions, name="write-random-files")
+    delete_subdirectory: DeleteSubdirectoryOptions = msgspec.field(
+        default_factory=DeleteSubdirectoryOptions, name="delete-random-subdirectory"
+    )
+    delete_files: DeleteFilesOptions = msgspec.field(default_factory=DeleteFilesOptions, name="delete-files")
+    restore_into_data: RestoreOptions = msgspec.field(default_factory=RestoreOptions, name="restore-into-data-dir")
+    gc: GcOptions = msgspec.field(default_factory=GcOptions, name="run-gc")
+
+
+class VerifySettings(Settings, frozen=True, kw_only=True):
+    """The verify phase."""
+
+    budget_s: Seconds = 120.0
+    """On expiry: "k of n" and INCONCLUSIVE."""
+    liveness_s: Seconds = 60.0
+    """After heal every client completes a snapshot and a restore within this."""
+    repository: bool = True
+    """Run the target's own repository verification too."""
+
+
+class CacheSettings(Settings, frozen=True, kw_only=True):
+    """Limits of a client's cache."""
+
+    content_limit_bytes: Count = 500_000_000
+    metadata_limit_bytes: Count = 500_000_000
+
+
+class EmbeddedSettings(Settings, frozen=True, kw_only=True):
+    """The embedded target's server."""
+
+    fsync: bool = True
+    """Sync file and directory before an upload is acknowledged. Off loses that promise, and says so."""
+    quota_bytes: Count = 0
+    """Refuse uploads beyond this with 507; 0 for none."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """0 lets the kernel choose."""
+
+
+class SwarmSettings(Settings, frozen=True, kw_only=True):
+    """Ranges out of which the seed draws a preset of its own; both ends included."""
+
+    clients: tuple[Positive, Positive] = (2, 12)
+    num_files: tuple[Positive, Positive] = (1, 400)
+    file_size: tuple[Count, Count] = (0, 8 * MIB)
+    dir_depth: tuple[Count, Count] = (0, 8)
+    weight: tuple[Count, Count] = (0, 4)
+    """Of each action in the mix."""
+
+
+class Preset(Settings, frozen=True, kw_only=True):
+    """One kind of run."""
+
+    description: str = ""
+    expect: Literal["pass", "fail"] = "pass"
+    """``fail`` for a preset off contract: exit 0 when the expected loss was caught."""
+    target: str = "embedded"
+    writer: Literal["native", "fio"] = "native"
+    clients: Positive = 4
+    in_flight: Count = 0
+    """Actions at a time; 0 for 8 x cores."""
+    steps: list[ActionName] = []
+    """What every client does first, in this order."""
+    rounds: Positive = 1
+    """How often the steps are done."""
+    duration_s: Seconds = 0.0
+    """Of random actions after the steps."""
+    actions_per_client: Count = 0
+    """Random actions after which a client is done; 0 for no limit but the duration."""
+    mix: dict[ActionName, Weight] = {}
+    """Weights of random actions; absent is 0, and no mix at all is 1 for each action but restore-into-data-dir, remove-client."""
+    options: ActionOptions = msgspec.field(default_factory=ActionOptions)
+    repeat_action: Positive = 1
+    action_timeout_s: Seconds = 300.0
+    throw_no_space_error: bool = False
+    """Let a full disk fail the action instead of recovering from it."""
+    verify: VerifySettings = msgspec.field(default_factory=VerifySettings)
+    cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
+    embedded: EmbeddedSettings = msgspec.field(default_factory=EmbeddedSettings)
+    swarm: SwarmSettings | None = None
+    """Where given, the seed draws clients, mix and write options out of these ranges."""
+
+
+class RunSettings(Settings, frozen=True, kw_only=True):
+    """Where runs live; not part of a plan."""
+
+    runs_dir: str = ""
+    """Empty for the user's state directory."""
+    repo_path_prefix: str = ""
+    """Empty for a prefix of the run's own inside its run directory."""
+
+
+class Config(Settings, frozen=True, kw_only=True):
+    """All of ``config.toml``."""
+
+    default_preset: str = "smoke"
+    run: RunSettings = msgspec.field(default_factory=RunSettings)
+    presets: dict[str, Preset] = {}

@@ -1,0 +1,237 @@
+"""The facts of a run. Everything a person sees is a fold over these.
+
+An event says what happened; the ``Record`` around it, which the journal makes, says when, where and in which order. Field names end
+in their unit. New fields need a default: an old journal must stay readable.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from seatrial.verdicts import Outcome, Verdict
+
+JOURNAL_FORMAT = 1
+"""Raised when an old reader would misjudge a new journal."""
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """Root of all events; the tag is the word on disk."""
+
+
+class PlanEvent(Base, frozen=True, kw_only=True, tag="plan"):
+    """The first event of every journal: all that is needed to run the same plan again."""
+
+    format: int = JOURNAL_FORMAT
+    run_id: str
+    preset: str
+    seed: int
+    target: str
+    target_version: str = ""
+    repo_path_prefix: str
+    settings: dict[str, Any]
+    """The resolved ``Preset`` as builtins, after the seed has drawn what it draws."""
+    command: list[str] = []
+    """The command that runs this plan again, as an argument vector. No secrets."""
+    seatrial_version: str = ""
+    python_version: str = ""
+    platform: str = ""
+
+
+class ClientJoined(Base, frozen=True, kw_only=True, tag="client-joined"):
+    """A client exists from here on."""
+
+    client: str
+    index: int
+    data_directory: str = ""
+    cache_directory: str = ""
+
+
+class ClientLeft(Base, frozen=True, kw_only=True, tag="client-left"):
+    """A client has been removed and cleaned up."""
+
+    client: str
+
+
+class Phase(Base, frozen=True, kw_only=True, tag="phase"):
+    """A phase of the trial begins or ends."""
+
+    name: Literal["setup", "chaos", "heal", "quiesce", "verify", "report"]
+    state: Literal["begin", "end"]
+    planned_s: float = 0.0
+    """How long it may take or is meant to take; 0 where nobody knows."""
+    total: int = 0
+    """Units of work ahead (verify: live snapshots); 0 where nobody knows."""
+    detail: str = ""
+    server_log_offset: int = 0
+
+
+class Invoke(Base, frozen=True, kw_only=True, tag="invoke"):
+    """An action is about to begin. For a mutating action this is on disk before its first byte leaves."""
+
+    op: str
+    """``<run>/<n>`` without the run: unique within the run; the target stores ``seatrial-op=<run>/<op>``."""
+    client: str
+    action: str
+    index: int
+    """Action index of this client, from 0."""
+    mutates: bool
+    options: dict[str, Any] = {}
+    snapshot: str = ""
+    """The snapshot it acts on, once chosen; empty for creates and for actions without one."""
+    queue_s: float = 0.0
+    """How long it waited at the gate."""
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an operation did not return well."""
+
+    cause: str
+    message: str
+    remedy: str = ""
+
+
+class Result(Base, frozen=True, kw_only=True, tag="result"):
+    """An action has returned."""
+
+    op: str
+    client: str
+    action: str
+    outcome: Outcome
+    noop: bool = False
+    error: ErrorInfo | None = None
+    options_used: dict[str, Any] = {}
+    snapshot: str = ""
+    """Made, restored or deleted."""
+    root: str = ""
+    """Hex root of the fingerprint made (create) or found (restore)."""
+    equal: bool | None = None
+    """For restores: whether what came back is what went in."""
+    listed: list[str] | None = None
+    """For ``list-snapshots``: the ids seen, sorted."""
+    freed_bytes: int = 0
+    """For ``run-gc``."""
+    files: int = 0
+    bytes: int = 0
+    """Read, written or restored by the action."""
+    service_s: float = 0.0
+    queue_s: float = 0.0
+
+
+class Trees(Base, frozen=True, kw_only=True, tag="trees"):
+    """Fingerprint nodes not seen before under this prefix, by hex id; written before the create that needs them returns."""
+
+    nodes: dict[str, bytes]
+
+
+class Resolved(Base, frozen=True, kw_only=True, tag="resolved"):
+    """An UNKNOWN operation has been observed: OK means it happened, FAILED that it never will."""
+
+    op: str
+    run_id: str
+    snapshot: str = ""
+    outcome: Outcome
+    how: str
+
+
+class ServerEvent(Base, frozen=True, kw_only=True, tag="server"):
+    """The server's process, as seen from outside."""
+
+    state: Literal["starting", "ready", "stopping", "stopped", "died"]
+    pid: int = 0
+    address: str = ""
+    exit_code: int | None = None
+    detail: str = ""
+    server_log_offset: int = 0
+
+
+class Fault(Base, frozen=True, kw_only=True, tag="fault"):
+    """A disturbance injected on purpose."""
+
+    fault: str
+    state: Literal["planted", "begin", "end"]
+    detail: str = ""
+
+
+class Finding(Base, frozen=True, kw_only=True, tag="finding"):
+    """A check has something to say. Findings of one ``group`` are one defect seen several times."""
+
+    id: str
+    group: str
+    check: str
+    verdict: Verdict
+    message: str
+    remedy: str = ""
+    client: str = ""
+    """The client that saw it."""
+    owner: str = ""
+    """The client that made the snapshot."""
+    op: str = ""
+    snapshot: str = ""
+    path: str = ""
+    damage: str = ""
+    """missing, extra, stale, foreign, shifted, zeroed, truncated, flipped, mode, link, kind, size, unreadable, ..."""
+    expected: str = ""
+    actual: str = ""
+    detail: list[str] = []
+    """Lines for a person: the difference, hex around it."""
+    last_good_ns: int = 0
+    evidence: str = ""
+    """Directory under the run directory."""
+    server_log_offset: int = 0
+
+
+class StorageStats(Base, frozen=True, kw_only=True, tag="storage"):
+    """Bytes of regular files under each directory worth logging; -1 where it cannot be read."""
+
+    when: Literal["before", "after"]
+    directories: dict[str, int]
+
+
+class Steer(Base, frozen=True, kw_only=True, tag="steer"):
+    """Somebody drove the run from outside."""
+
+    command: str
+    """pause, resume, stop, gc, remark, ..."""
+    argument: str = ""
+    by: str = ""
+
+
+class RunEnded(Base, frozen=True, kw_only=True, tag="end"):
+    """The last event of a run that ended by its own will."""
+
+    verdict: Verdict
+    exit_code: int
+    reason: str = ""
+    aborted: bool = False
+
+
+Event = (
+    PlanEvent
+    | ClientJoined
+    | ClientLeft
+    | Phase
+    | Invoke
+    | Result
+    | Trees
+    | Resolved
+    | ServerEvent
+    | Fault
+    | Finding
+    | StorageStats
+    | Steer
+    | RunEnded
+)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a journal."""
+
+    seq: int
+    """From 1, without gaps, over all segments of the run."""
+    at_ns: int
+    """Wall time in UTC."""
+    host: str = ""
+    """Where it happened; empty for the host of the engine."""
+    event: Event
