@@ -54,6 +54,13 @@ class HarnessError(SeatrialError):
     """Seatrial or the machine it runs on is at fault; nothing is said about the target."""
 
 
+class RobustnessError(SeatrialError):
+    """What came back is not what went in."""
+
+    exit_code = ExitCode.ROBUSTNESS_FAILURE
+    mender = Mender.TARGET
+
+
 class InconclusiveError(SeatrialError):
     """What was seen does not suffice for a verdict."""
 

@@ -120,8 +120,11 @@ class Result(Base, frozen=True, kw_only=True, tag="result"):
 
 
 class Trees(Base, frozen=True, kw_only=True, tag="trees"):
-    """Fingerprint nodes not seen before under this prefix, by hex id; written before the create that needs them returns."""
+    """What a create is about to store, written before its first byte leaves: so that a create that is never heard of again can
+    still be verified once it is found. ``nodes`` are the fingerprint nodes not seen before under this prefix, by hex id."""
 
+    op: str
+    root: str
     nodes: dict[str, bytes]
 
 
@@ -133,6 +136,16 @@ class Resolved(Base, frozen=True, kw_only=True, tag="resolved"):
     snapshot: str = ""
     outcome: Outcome
     how: str
+
+
+class Recovered(Base, frozen=True, kw_only=True, tag="recovered"):
+    """A client whose disk was full has emptied its data directory and restored a live snapshot into it."""
+
+    client: str
+    op: str
+    """The operation that had failed."""
+    snapshot: str = ""
+    """Restored; empty where none was live."""
 
 
 class ServerEvent(Base, frozen=True, kw_only=True, tag="server"):
@@ -216,6 +229,7 @@ Event = (
     | Result
     | Trees
     | Resolved
+    | Recovered
     | ServerEvent
     | Fault
     | Finding
