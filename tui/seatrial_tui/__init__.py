@@ -1,0 +1,1 @@
+"""The dashboard: a Textual app over a run directory, imported only when a screen is wanted."""
