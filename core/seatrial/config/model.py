@@ -89,7 +89,7 @@ class SnapshotOptions(Options, frozen=True, kw_only=True):
 class RestoreOptions(Options, frozen=True, kw_only=True):
     """``restore-random-snapID``, ``restore-into-data-dir``, ``delete-random-snapID``."""
 
-    snapshot_ID: str = msgspec.field(default="", name="snapshot-ID")
+    snapshot_id: str = msgspec.field(default="", name="snapshot-ID")
     """A given snapshot instead of a random live one."""
 
 
