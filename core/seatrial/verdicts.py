@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-_PRECEDENCE = (
+PRECEDENCE = (
     ExitCode.INTERRUPTED,
     ExitCode.BROKEN,
     ExitCode.USAGE,
@@ -49,9 +49,10 @@ _PRECEDENCE = (
     ExitCode.INCONCLUSIVE,
     ExitCode.PASS,
 )
+"""Gravest first."""
 
 
 def worst_exit_code(codes: Iterable[ExitCode]) -> ExitCode:
     """The code that wins by precedence, PASS for none."""
     seen = set(codes)
-    return next((code for code in _PRECEDENCE if code in seen), ExitCode.PASS)
+    return next((code for code in PRECEDENCE if code in seen), ExitCode.PASS)
