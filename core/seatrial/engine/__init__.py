@@ -1,0 +1,1 @@
+"""What a client does: the plan it follows, the gate it passes, the actions it takes."""

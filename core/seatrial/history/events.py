@@ -142,8 +142,6 @@ class Recovered(Base, frozen=True, kw_only=True, tag="recovered"):
     """A client whose disk was full has emptied its data directory and restored a live snapshot into it."""
 
     client: str
-    op: str
-    """The operation that had failed."""
     snapshot: str = ""
     """Restored; empty where none was live."""
 

@@ -1,0 +1,1 @@
+"""Many clients behind the interfaces of one: who acts is taken from the context."""

@@ -1,0 +1,125 @@
+"""First come, first served admission: so many actions at a time, or one alone.
+
+Why: a thousand free-running threads starve each other; gated they take turns. Each waiter sleeps on a lock of its own, so admitting
+one wakes exactly one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from seatrial.context import Context
+from seatrial.errors import CancelledError
+
+
+class _Waiter:
+    """One place in the queue. ``admitted`` is guarded by the gate's lock."""
+
+    __slots__ = ("admitted", "alone", "turn")
+
+    def __init__(self, alone: bool) -> None:
+        self.alone = alone
+        self.admitted = False
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+
+class Gate:
+    """Admits at most ``limit`` holders at a time, in the order in which they came.
+
+    A holder who asked to be alone is admitted when nobody else is inside, and nobody overtakes it meanwhile: those inside finish,
+    those behind wait. A paused gate lets nobody in; who is inside goes on.
+
+    Threading: safe from any thread; ``_lock`` guards all fields and is held for a few instructions only.
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"a gate admits at least one at a time, not {limit}")
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._queue: deque[_Waiter] = deque()
+        self._inside = 0
+        self._held_alone = False
+        self._paused = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many are inside."""
+        return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """How many stand in the queue."""
+        return len(self._queue)
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def pause(self) -> None:
+        """Let nobody in until ``resume``."""
+        with self._lock:
+            self._paused = True
+
+    def resume(self) -> None:
+        with self._lock:
+            self._paused = False
+            self._admit_next()
+
+    def turn_away(self) -> None:
+        """Send everybody home who still waits: their ``admit`` raises ``CancelledError``. Who is inside goes on."""
+        with self._lock:
+            queue, self._queue = self._queue, deque()
+            for waiter in queue:
+                waiter.turn.release()
+
+    @contextmanager
+    def admit(self, ctx: Context, *, alone: bool = False) -> Iterator[float]:
+        """Wait for a place, give the seconds waited, leave at the end. ``CancelledError`` when cancelled or turned away."""
+        began_s = ctx.clock.monotonic_s()
+        waiter = _Waiter(alone)
+        with self._lock:
+            self._queue.append(waiter)
+            self._admit_next()
+        # Race: cancellation, admission and turning away all release the turn. Each first takes the waiter out of the queue under
+        # the gate's lock, so only one of them does.
+        take_back = ctx.cancel.on_cancel(lambda: self._wake(waiter))
+        waiter.turn.acquire()
+        take_back()
+        if not waiter.admitted:
+            ctx.check()
+            raise CancelledError("turned away at the gate")
+        try:
+            yield ctx.clock.monotonic_s() - began_s
+        finally:
+            self._leave(waiter)
+
+    def _wake(self, waiter: _Waiter) -> None:
+        with self._lock:
+            if waiter in self._queue:
+                self._queue.remove(waiter)
+                waiter.turn.release()
+                self._admit_next()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        with self._lock:
+            self._inside -= 1
+            if waiter.alone:
+                self._held_alone = False
+            self._admit_next()
+
+    def _admit_next(self) -> None:
+        """Admit from the head of the queue as long as the rules allow. Caller holds ``_lock``."""
+        while self._queue and not self._paused and not self._held_alone:
+            head = self._queue[0]
+            if self._inside >= (1 if head.alone else self.limit):
+                return
+            self._queue.popleft()
+            self._inside += 1
+            self._held_alone = head.alone
+            head.admitted = True
+            head.turn.release()

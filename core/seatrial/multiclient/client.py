@@ -1,0 +1,71 @@
+"""One client's snapshotter: a target's client, with a fingerprint before each create and after each restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from seatrial.checker.compare import NodeLookup, compare
+from seatrial.checker.fingerprint import Fingerprint, fingerprint
+from seatrial.checker.protocols import FingerprintSink
+from seatrial.context import Context
+from seatrial.history.frames import CacheFrame
+from seatrial.multiclient.mismatch import MismatchError, explained
+from seatrial.targets.protocols import Access, CreateStats, ListedSnapshot, TargetClient
+
+
+class CheckedClientSnapshotter:
+    """A ``ClientSnapshotter`` over any ``TargetClient``. Threading: one thread at a time, ``cache_frame`` from any."""
+
+    def __init__(self, ctx: Context, client: TargetClient, access: Callable[[str], Access], keeps: frozenset[str]) -> None:
+        self._ctx, self._client, self._access, self._keeps = ctx, client, access, keeps
+
+    def connect_client(self, fingerprint: str, user: str) -> None:
+        access = self._access(user)
+        if access.fingerprint != fingerprint:
+            raise ValueError(f"the server's fingerprint is {access.fingerprint}, not {fingerprint}")
+        self._client.connect(self._ctx, access)
+
+    def disconnect_client(self, user: str) -> None:  # noqa: ARG002 - the seed's signature
+        self._client.disconnect()
+
+    def create_snapshot(
+        self, ctx: Context, source_dir: Path, op: str, on_fingerprint: FingerprintSink
+    ) -> tuple[str, Fingerprint, CreateStats]:
+        ctx.progress.start("fingerprint")
+        before = fingerprint(source_dir, keeps=self._keeps, ctx=ctx)
+        on_fingerprint(before)
+        snapshot_id, stats = self._client.create(ctx, source_dir, op)
+        return snapshot_id, before, stats
+
+    def restore_snapshot(self, ctx: Context, snapshot_id: str, restore_dir: Path) -> Fingerprint:
+        self._client.restore(ctx, snapshot_id, restore_dir)
+        ctx.progress.start("fingerprint")
+        return fingerprint(restore_dir, keeps=self._keeps, ctx=ctx)
+
+    def restore_snapshot_compare(
+        self, ctx: Context, snapshot_id: str, restore_dir: Path, expected_root: str, lookup: NodeLookup, report_out: TextIO
+    ) -> Fingerprint:
+        actual = self.restore_snapshot(ctx, snapshot_id, restore_dir)
+        if actual.root != expected_root:
+            damages = explained(compare(expected_root, actual, lookup), restore_dir)
+            error = MismatchError(snapshot_id, actual, damages)
+            report_out.writelines(f"{line}\n" for line in error.lines)
+            raise error
+        return actual
+
+    def delete_snapshot(self, ctx: Context, snapshot_id: str) -> None:
+        self._client.delete(ctx, snapshot_id)
+
+    def list_snapshots(self, ctx: Context) -> list[ListedSnapshot]:
+        return self._client.list(ctx)
+
+    def cache_frame(self) -> CacheFrame:
+        return self._client.cache_info()
+
+    def drop_caches(self) -> None:
+        self._client.drop_caches()
+
+    def cleanup(self) -> None:
+        self._client.cleanup()

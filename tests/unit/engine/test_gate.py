@@ -1,0 +1,146 @@
+"""The gate: admission in order, never more than the limit, alone when asked, and nobody left waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from seatrial.clock import SYSTEM_CLOCK
+from seatrial.context import CancelToken, Context
+from seatrial.engine.gate import Gate
+from seatrial.errors import CancelledError
+
+
+def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    """Wait for a condition that another thread brings about."""
+    limit, pause = SYSTEM_CLOCK.monotonic_s() + deadline_s, threading.Event()
+    while not condition():
+        assert SYSTEM_CLOCK.monotonic_s() < limit, "the condition never came true"
+        pause.wait(0.002)
+
+
+class Visitor:
+    """A thread that enters the gate, tells, and stays until it is let go."""
+
+    def __init__(self, gate: Gate, name: str, order: list[str], *, alone: bool = False, ctx: Context | None = None) -> None:
+        self.inside, self.leave, self.error = threading.Event(), threading.Event(), None
+        self._gate, self._name, self._order, self._alone, self._ctx = gate, name, order, alone, ctx or Context()
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        before = gate.waiting + gate.in_flight
+        self.thread.start()
+        until(lambda: gate.waiting + gate.in_flight > before or not self.thread.is_alive())
+
+    def _run(self) -> None:
+        try:
+            with self._gate.admit(self._ctx, alone=self._alone):
+                self._order.append(self._name)
+                self.inside.set()
+                self.leave.wait(10)
+        except CancelledError as error:
+            self.error = error
+
+    def end(self) -> None:
+        self.leave.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+def test_admits_in_the_order_of_arrival_and_never_more_than_the_limit() -> None:
+    gate, order = Gate(2), []
+    visitors = [Visitor(gate, str(n), order) for n in range(6)]
+    most = 0
+    for visitor in visitors:
+        assert visitor.inside.wait(10)
+        most = max(most, gate.in_flight)
+        visitor.end()
+    assert order == ["0", "1", "2", "3", "4", "5"]
+    assert most == 2
+    assert (gate.in_flight, gate.waiting) == (0, 0)
+
+
+def test_alone_waits_for_those_inside_and_holds_back_those_behind() -> None:
+    gate, order = Gate(4), []
+    first, collector, behind = Visitor(gate, "first", order), Visitor(gate, "gc", order, alone=True), Visitor(gate, "behind", order)
+    until(lambda: order == ["first"])
+    assert (gate.in_flight, gate.waiting) == (1, 2)
+    first.end()
+    assert collector.inside.wait(10)
+    assert (gate.in_flight, gate.waiting) == (1, 1)
+    collector.end()
+    assert behind.inside.wait(10)
+    behind.end()
+    assert order == ["first", "gc", "behind"]
+
+
+def test_a_paused_gate_lets_nobody_in_until_it_is_resumed() -> None:
+    gate, order = Gate(1), []
+    gate.pause()
+    visitor = Visitor(gate, "a", order)
+    assert (gate.in_flight, gate.waiting, gate.paused) == (0, 1, True)
+    gate.resume()
+    assert visitor.inside.wait(10)
+    visitor.end()
+
+
+def test_a_cancelled_waiter_leaves_the_queue_and_does_not_take_a_place() -> None:
+    gate, order, token = Gate(1), [], CancelToken()
+    holder = Visitor(gate, "holder", order)
+    waiter = Visitor(gate, "waiter", order, ctx=Context(cancel=token))
+    behind = Visitor(gate, "behind", order)
+    token.cancel("enough")
+    waiter.thread.join(10)
+    assert isinstance(waiter.error, CancelledError)
+    holder.end()
+    assert behind.inside.wait(10)
+    behind.end()
+    assert order == ["holder", "behind"]
+
+
+def test_cancelling_a_waiter_who_wants_to_be_alone_frees_those_behind_it() -> None:
+    gate, order, token = Gate(2), [], CancelToken()
+    holder = Visitor(gate, "holder", order)
+    Visitor(gate, "gc", order, alone=True, ctx=Context(cancel=token))
+    behind = Visitor(gate, "behind", order)
+    token.cancel("enough")
+    assert behind.inside.wait(10)
+    holder.end()
+    behind.end()
+
+
+def test_turning_away_sends_every_waiter_home_and_keeps_those_inside() -> None:
+    gate, order = Gate(1), []
+    holder, waiter = Visitor(gate, "holder", order), Visitor(gate, "waiter", order)
+    gate.turn_away()
+    waiter.thread.join(10)
+    assert isinstance(waiter.error, CancelledError)
+    assert gate.in_flight == 1
+    holder.end()
+    assert order == ["holder"]
+
+
+def test_a_gate_for_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Gate(0)
+
+
+def test_many_threads_pass_without_loss_under_contention() -> None:
+    gate, passed, lock, over = Gate(3), [0], threading.Lock(), []
+
+    def work() -> None:
+        for _ in range(50):
+            with gate.admit(Context()):
+                if gate.in_flight > 3:
+                    over.append(gate.in_flight)
+                with lock:
+                    passed[0] += 1
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert passed == [800]
+    assert over == []
+    assert (gate.in_flight, gate.waiting) == (0, 0)
