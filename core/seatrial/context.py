@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
-from seatrial.errors import CancelledError, ClientNotFoundError
+from seatrial.errors import CancelledError, ClientNotFoundError, DeadlineExceededError
 from seatrial.seeds import new_client_id
 
 
@@ -121,10 +121,10 @@ class Context:
         return max(0.0, self.deadline_s - self.clock.monotonic_s())
 
     def check(self) -> None:
-        """Raise ``CancelledError`` when cancelled or past the deadline."""
+        """Raise ``CancelledError`` when cancelled, ``DeadlineExceededError`` when past the deadline."""
         self.cancel.check()
         if self.deadline_s is not None and self.clock.monotonic_s() >= self.deadline_s:
-            raise CancelledError("deadline exceeded")
+            raise DeadlineExceededError("deadline exceeded")
 
 
 def new_client_context(parent: Context | None = None) -> Context:

@@ -78,10 +78,14 @@ class NoOp(SeatrialError):
 
 
 class CancelledError(SeatrialError):
-    """The context was cancelled or its deadline has passed."""
+    """The context was cancelled."""
 
     exit_code = ExitCode.INTERRUPTED
     mender = Mender.USER
+
+
+class DeadlineExceededError(CancelledError):
+    """The context's deadline has passed: the operation took longer than it may."""
 
 
 class OperationError(TargetError):
