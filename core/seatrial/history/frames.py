@@ -69,6 +69,7 @@ class ServerFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     latency_ms_p95: dict[str, float] = {}
     stored_bytes: int = 0
     quota_bytes: int = 0
+    connections: int = 0
     restarts: int = 0
 
 
