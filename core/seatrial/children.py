@@ -402,7 +402,7 @@ def _scratch_file(directory: Path) -> IO[bytes]:
 
 def _stdin_file(content: bytes) -> IO[bytes]:
     # A file, not a pipe: nobody has to write while the child reads, and nobody blocks on one that never reads.
-    file = open(os.memfd_create("stdin"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()  # noqa: PTH123 - returned open
+    file = open(os.memfd_create("stdin"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()  # noqa: SIM115, PTH123 - returned open
     file.write(content)
     file.seek(0)
     return file

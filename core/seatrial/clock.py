@@ -62,6 +62,11 @@ class VirtualClock:
 SYSTEM_CLOCK = SystemClock()
 
 
+def thread_cpu_s() -> float:
+    """Processor seconds that the calling thread has used: for work that keeps to a share of a core."""
+    return time.thread_time()
+
+
 def rfc3339(at_ns: int) -> str:
     """UTC, up to nine fraction digits, trailing zeros dropped, ``Z``: what Go prints and restic stores."""
     seconds, fraction = divmod(at_ns, 1_000_000_000)

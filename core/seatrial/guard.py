@@ -30,7 +30,7 @@ _START_TIME_FIELD = 19
 _ORDER_BYTES = 1 << 16
 
 
-def has_marker(path: str | bytes) -> bool:
+def has_marker(path: str | bytes | os.PathLike[str]) -> bool:
     """Whether ``path`` is a directory (no symbolic link) that seatrial made."""
     try:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
@@ -41,7 +41,7 @@ def has_marker(path: str | bytes) -> bool:
         return False
 
 
-def remove_tree(path: str | bytes) -> None:
+def remove_tree(path: str | bytes | os.PathLike[str]) -> None:
     """Remove a directory and all below it, by descriptors, so that no symbolic link leads out of it.
 
     Directories without permissions are opened up first. The marker goes last: what is left of an interrupted removal is still known
