@@ -44,7 +44,7 @@ def packed_path(directory: Path, number: int) -> Path:
 def segment_numbers(directory: Path) -> list[int]:
     """The segments that are there, ascending; none for a directory that is not."""
     try:
-        names = os.listdir(directory)
+        names = [path.name for path in directory.iterdir()]
     except FileNotFoundError:
         return []
     return sorted({int(match[1]) for match in map(_NAME.fullmatch, names) if match})
