@@ -13,11 +13,26 @@ from msgspec import Meta
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(ge=0)]
+UNIT_BYTES, UNIT_SECONDS = "bytes", "seconds"
+"""What a number counts, so that the loader may read ``64MiB`` and ``5m`` in its place."""
+
+Count = Annotated[int, Meta(ge=0, le=10**9)]
+Positive = Annotated[int, Meta(ge=1, le=10**9)]
+Clients = Annotated[int, Meta(ge=1, le=10_000)]
+"""One thread and one connection each."""
+Bytes = Annotated[int, Meta(ge=0, le=1 << 60, extra={"unit": UNIT_BYTES})]
+Seconds = Annotated[float, Meta(ge=0, le=366 * 86_400, extra={"unit": UNIT_SECONDS})]
+Depth = Annotated[int, Meta(ge=0, le=100)]
+"""Levels of directories; paths have to stay below the system's limit."""
 Percent = Annotated[int, Meta(ge=0, le=100)]
-Weight = Annotated[float, Meta(ge=0)]
+Weight = Annotated[float, Meta(ge=0, le=10**6)]
+PresetName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+"""Stands in names of runs and directories."""
+
+
+def _ordered(low_name: str, low: int, high_name: str, high: int) -> None:
+    if low > high:
+        raise ValueError(f"{low_name} ({low}) is above {high_name} ({high})")
 
 
 class ActionName(str, Enum):
@@ -48,34 +63,39 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class WriteOptions(Options, frozen=True, kw_only=True):
     """``write-random-files``. Defaults and formulas: the reference's; ours are marked."""
 
-    max_dir_depth: Count = 20
+    max_dir_depth: Depth = 20
     min_num_files_per_write: Positive = 1
     max_num_files_per_write: Positive = 10_000
-    min_file_size: Count = 4 * KIB
-    max_file_size: Count = GIB
+    min_file_size: Bytes = 4 * KIB
+    max_file_size: Bytes = GIB
     min_dedupe_percent: Percent = 0
     max_dedupe_percent: Percent = 100
     dedupe_percent: Percent = 25
     """Step: the percentage drawn is a multiple of this; 0 draws the minimum."""
-    io_limit_per_write: Count = 0
-    """Bytes; 0 for none."""
-    free_space_limit: Count = 100 * MIB
+    io_limit_per_write: Bytes = 0
+    """0 for none."""
+    free_space_limit: Bytes = 100 * MIB
     oddities: bool = False
     """Ours: also empty files and directories, symlinks, hard links, sparse files, odd names and modes."""
     repeat: Positive = 1
     """Ours: so many writes in one action, each with draws of its own."""
 
+    def __post_init__(self) -> None:
+        _ordered("min-num-files-per-write", self.min_num_files_per_write, "max-num-files-per-write", self.max_num_files_per_write)
+        _ordered("min-file-size", self.min_file_size, "max-file-size", self.max_file_size)
+        _ordered("min-dedupe-percent", self.min_dedupe_percent, "max-dedupe-percent", self.max_dedupe_percent)
+
 
 class DeleteSubdirectoryOptions(Options, frozen=True, kw_only=True):
     """``delete-random-subdirectory``."""
 
-    max_dir_depth: Positive = 20
+    max_dir_depth: Annotated[int, Meta(ge=1, le=100)] = 20
 
 
 class DeleteFilesOptions(Options, frozen=True, kw_only=True):
     """``delete-files``."""
 
-    max_dir_depth: Count = 20
+    max_dir_depth: Depth = 20
     delete_contents_percent: Percent = 20
 
 
@@ -132,8 +152,8 @@ class VerifySettings(Settings, frozen=True, kw_only=True):
 class CacheSettings(Settings, frozen=True, kw_only=True):
     """Limits of a client's cache."""
 
-    content_limit_bytes: Count = 500_000_000
-    metadata_limit_bytes: Count = 500_000_000
+    content_limit_bytes: Bytes = 500_000_000
+    metadata_limit_bytes: Bytes = 500_000_000
 
 
 class EmbeddedSettings(Settings, frozen=True, kw_only=True):
@@ -141,7 +161,7 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
 
     fsync: bool = True
     """Sync file and directory before an upload is acknowledged. Off loses that promise, and says so."""
-    quota_bytes: Count = 0
+    quota_bytes: Bytes = 0
     """Refuse uploads beyond this with 507; 0 for none."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0 lets the kernel choose."""
@@ -150,12 +170,18 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
 class SwarmSettings(Settings, frozen=True, kw_only=True):
     """Ranges out of which the seed draws a preset of its own; both ends included."""
 
-    clients: tuple[Positive, Positive] = (2, 12)
+    clients: tuple[Clients, Clients] = (2, 12)
     num_files: tuple[Positive, Positive] = (1, 400)
-    file_size: tuple[Count, Count] = (0, 8 * MIB)
-    dir_depth: tuple[Count, Count] = (0, 8)
+    file_size: tuple[Bytes, Bytes] = (0, 8 * MIB)
+    dir_depth: tuple[Depth, Depth] = (0, 8)
     weight: tuple[Count, Count] = (0, 4)
     """Of each action in the mix."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in msgspec.structs.asdict(self).items():
+            _ordered(f"{name}, its low end", low, "its high end", high)
+        if self.weight[1] == 0:
+            raise ValueError("weight: with a high end of 0 no action could be drawn")
 
 
 class Preset(Settings, frozen=True, kw_only=True):
@@ -166,7 +192,7 @@ class Preset(Settings, frozen=True, kw_only=True):
     """``fail`` for a preset off contract: exit 0 when the expected loss was caught."""
     target: str = "embedded"
     writer: Literal["native", "fio"] = "native"
-    clients: Positive = 4
+    clients: Clients = 4
     in_flight: Count = 0
     """Actions at a time; 0 for 8 x cores."""
     steps: list[ActionName] = []
@@ -190,6 +216,10 @@ class Preset(Settings, frozen=True, kw_only=True):
     swarm: SwarmSettings | None = None
     """Where given, the seed draws clients, mix and write options out of these ranges."""
 
+    def __post_init__(self) -> None:
+        if self.mix and (self.duration_s or self.actions_per_client) and not any(self.mix.values()):
+            raise ValueError("mix: no action has a weight above 0")
+
 
 class RunSettings(Settings, frozen=True, kw_only=True):
     """Where runs live; not part of a plan."""
@@ -205,4 +235,4 @@ class Config(Settings, frozen=True, kw_only=True):
 
     default_preset: str = "smoke"
     run: RunSettings = msgspec.field(default_factory=RunSettings)
-    presets: dict[str, Preset] = {}
+    presets: dict[PresetName, Preset] = {}
