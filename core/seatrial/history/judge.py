@@ -15,6 +15,7 @@ from seatrial.verdicts import PRECEDENCE, ExitCode, Verdict, worst_exit_code
 
 _NOT_JUDGED = frozenset({ExitCode.USAGE, ExitCode.BROKEN, ExitCode.INTERRUPTED})
 
+
 class Judgement(NamedTuple):
     """The verdict, how the command ends, and why: one sentence each, the gravest first; none for a plain PASS."""
 

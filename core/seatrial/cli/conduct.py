@@ -1,0 +1,178 @@
+"""One run from the command's side: the trial works on a thread of its own; the main thread tells what its journal says and passes
+signals on.
+
+Why not the other way round: Python runs signal handlers on the main thread, in the middle of whatever it does there. Were that the
+trial, a handler could find its locks held.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, Protocol
+
+from seatrial.cli.lines import Narrator
+from seatrial.clock import SYSTEM_CLOCK, Clock
+from seatrial.errors import HarnessError
+from seatrial.history.journal import JournalFollower, JournalGap, follow
+from seatrial.history.view import RunView
+from seatrial.report import Summary, write_all
+from seatrial.verdicts import ExitCode, worst_exit_code
+
+POLL_S = 0.2
+"""How late a line may be."""
+ABORT_S = 20.0
+"""After the second signal the run has this long to kill its children and to journal that; then we go without it."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Runnable(Protocol):
+    """What is conducted: ``seatrial.harness.trial.Trial``, prepared."""
+
+    run_id: str
+    directory: Path
+
+    def view(self) -> RunView:
+        """The run as it is; any thread."""
+
+    def run(self) -> ExitCode:
+        """All phases; raises ``SeatrialError`` when it cannot be set up."""
+
+    def stop(self, now: bool, reason: str) -> None:
+        """End it: cleanly, or at once; any thread, returns soon."""
+
+
+class _Done:
+    """The trial's thread is at its end."""
+
+
+_Message = signal.Signals | _Done
+
+
+def _leave(code: ExitCode) -> NoReturn:
+    """Without cleaning up: the guard process kills what we leave behind."""
+    os._exit(code)
+
+
+def _pass_over(_gap: JournalGap) -> None:
+    """The commentary goes on; the report names the gap."""
+
+
+class Conductor:
+    """Runs one trial. Owned by the main thread; ``_inbox`` is what signal handlers and the trial's thread may touch."""
+
+    def __init__(
+        self, trial: Runnable, narrator: Narrator, *, clock: Clock = SYSTEM_CLOCK, leave: Callable[[ExitCode], None] = _leave
+    ) -> None:
+        self._trial, self._narrator, self._clock, self._leave = trial, narrator, clock, leave
+        # SimpleQueue.put is reentrant: a handler may interrupt a put. Signals and one _Done: it stays short.
+        self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._code: ExitCode | None = None
+        self._error: BaseException | None = None
+        self._stops = 0
+        self._aborted_s: float | None = None
+
+    def conduct(self) -> ExitCode:
+        """Run to the end, write the reports, tell the closing lines. Raises what the trial raised, after that."""
+        thread = threading.Thread(target=self._work, name="trial", daemon=True)
+        with _signals_to(self._inbox.put), follow(self._trial.directory, on_gap=_pass_over) as journal:
+            thread.start()
+            try:
+                while not self._next_is_done():
+                    self._tell(journal)
+                thread.join()
+                self._tell(journal)
+            except BaseException:
+                # A defect of the commentary must not leave a run behind that nobody watches.
+                self._trial.stop(now=True, reason="the command failed")
+                thread.join(ABORT_S)
+                raise
+        return self._close()
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody asked it to stop."""
+        return self._stops > 0
+
+    def _work(self) -> None:
+        try:
+            self._code = self._trial.run()
+        except BaseException as error:  # noqa: BLE001  # carried to the main thread, which raises it
+            self._error = error
+        finally:
+            self._inbox.put(_Done())
+
+    def _next_is_done(self) -> bool:
+        try:
+            message = self._inbox.get(timeout=POLL_S)
+        except queue.Empty:
+            self._watch_the_end()
+            return False
+        if isinstance(message, signal.Signals):
+            self._stop(message.name)
+            return False
+        return True
+
+    def _watch_the_end(self) -> None:
+        if self._narrator.lost and not self._stops:
+            self._stop("nobody reads the output any more")
+        if self._aborted_s is not None and self._clock.monotonic_s() - self._aborted_s > ABORT_S:
+            self._leave(ExitCode.INTERRUPTED)
+
+    def _stop(self, reason: str) -> None:
+        self._stops += 1
+        if self._stops == 1:
+            self._trial.stop(now=False, reason=reason)
+        elif self._stops == 2:
+            self._aborted_s = self._clock.monotonic_s()
+            self._trial.stop(now=True, reason=reason)
+        else:
+            self._leave(ExitCode.INTERRUPTED)
+
+    def _tell(self, journal: JournalFollower) -> None:
+        while records := journal.poll():
+            for record in records:
+                self._narrator.record(record)
+        self._narrator.tick(self._trial.view())
+
+    def _close(self) -> ExitCode:
+        summary = self._report()
+        if summary is not None:
+            self._narrator.finish(summary)
+        if self._error is not None:
+            raise self._error
+        codes = [code for code in (self._code, summary.judgement.exit_code if summary else None) if code is not None]
+        return worst_exit_code(codes)
+
+    def _report(self) -> Summary | None:
+        """None where the trial failed before it had written anything, so that its own error is the one to show."""
+        try:
+            return write_all(self._trial.directory)
+        except HarnessError:
+            if self._error is None:
+                raise
+            return None
+
+
+@contextmanager
+def _signals_to(put: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Hand the stopping signals over instead of dying of them. Elsewhere than on the main thread Python allows no handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        put(signal.Signals(number))
+
+    before = {each: signal.signal(each, handler) for each in STOPPING}
+    try:
+        yield
+    finally:
+        for each, former in before.items():
+            signal.signal(each, former)

@@ -1,0 +1,248 @@
+"""The running commentary of a headless run: lines a person can follow in a CI log.
+
+``Narrator`` is what ``cli/conduct.py`` tells; ``Lines`` writes text, ``cli/json_lines.py`` one document a line.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+from typing import Protocol
+
+from seatrial.cli.terminal import Screen, Tone
+from seatrial.clock import SYSTEM_CLOCK, Clock
+from seatrial.history.events import (
+    ClientJoined,
+    ClientLeft,
+    Fault,
+    Finding,
+    Phase,
+    PlanEvent,
+    Record,
+    Recovered,
+    Resolved,
+    Result,
+    ServerEvent,
+    Steer,
+)
+from seatrial.history.view import PhaseView, RunView
+from seatrial.report.prose import duration, latency, plain, plural, size
+from seatrial.report.summary import Summary
+from seatrial.report.text import MEANING, action_table, causes, command_line, finding_fields, verified
+from seatrial.verdicts import Outcome, Verdict
+
+PROGRESS_S = 5.0
+"""Between two progress lines."""
+SHOWN_GROUPS = 50
+"""Defects told in full while the run goes on; the report has all."""
+_MARGIN = 9
+
+
+class Detail(IntEnum):
+    """How much is told."""
+
+    QUIET = 0
+    """Findings and the closing lines."""
+    NORMAL = 1
+    VERBOSE = 2
+    """Each action's result, each client that comes or goes."""
+
+
+class Narrator(Protocol):
+    """Tells a run as it goes. Threading: one thread; no method raises for a reader that has left."""
+
+    @property
+    def lost(self) -> bool:
+        """Nobody reads any more."""
+
+    def start(self, run_id: str, directory: Path, seed: int, command: tuple[str, ...]) -> None:
+        """The run has a directory; nothing has happened yet."""
+
+    def record(self, record: Record) -> None:
+        """The next fact of the journal."""
+
+    def tick(self, view: RunView) -> None:
+        """Called several times a second with the run as it is."""
+
+    def finish(self, summary: Summary) -> None:
+        """The run is over and judged."""
+
+
+class Lines:
+    """Text. Seed and directory first, findings at once, the verdict and how to run it again last."""
+
+    def __init__(self, screen: Screen, detail: Detail = Detail.NORMAL, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._screen, self._detail, self._clock = screen, detail, clock
+        self._began_s = self._told_s = clock.monotonic_s()
+        self._groups: set[str] = set()
+        self._command = ""
+
+    @property
+    def lost(self) -> bool:
+        return self._screen.lost
+
+    def start(self, run_id: str, directory: Path, seed: int, command: tuple[str, ...]) -> None:
+        self._began_s = self._told_s = self._clock.monotonic_s()
+        self._groups.clear()
+        self._command = command_line(command)
+        if self._detail > Detail.QUIET:
+            self._screen.line(f"seed {seed}, run {plain(run_id)}", Tone.HEAD)
+            self._screen.line(f"run directory {plain(str(directory))}")
+
+    def record(self, record: Record) -> None:
+        event = record.event
+        if isinstance(event, Finding):
+            self._finding(event)
+        elif self._detail > Detail.QUIET:
+            self._fact(event)
+
+    def tick(self, view: RunView) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._detail is Detail.QUIET or now_s - self._told_s < PROGRESS_S:
+            return
+        self._told_s = now_s
+        self._say(progress_line(view, self._clock.now_ns()), Tone.FAINT)
+
+    def finish(self, summary: Summary) -> None:
+        for line in closing_lines(summary, self._detail):
+            self._screen.line(self._screen.fit(line))
+        verdict = summary.judgement.verdict
+        self._screen.line(plain(_verdict_line(summary)), {Verdict.PASS: Tone.GOOD, Verdict.INCONCLUSIVE: Tone.WARN}.get(verdict, Tone.BAD))
+        for reason in summary.judgement.reasons:
+            self._screen.line(f"  - {plain(reason)}")
+        header = summary.view.header
+        self._screen.line(f"seed           {header.seed}")
+        self._screen.line(f"run it again   {command_line(header.command) or self._command}")
+        self._screen.line(f"run directory  {plain(str(summary.directory))}")
+
+    def _say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """A line behind the time since the start; a newline or an escape sequence in ``text`` cannot leave it."""
+        at = duration(self._clock.monotonic_s() - self._began_s)
+        self._screen.line(self._screen.fit(f"{at:>{_MARGIN - 2}}  {plain(text)}"), tone)
+
+    def _finding(self, finding: Finding) -> None:
+        """In full, and never cut: once for each defect."""
+        if finding.group in self._groups:
+            return
+        self._groups.add(finding.group)
+        if len(self._groups) > SHOWN_GROUPS:
+            if len(self._groups) == SHOWN_GROUPS + 1:
+                self._say(f"more than {SHOWN_GROUPS} different defects: the rest is in the report", Tone.BAD)
+            return
+        at = duration(self._clock.monotonic_s() - self._began_s)
+        tone = Tone.BAD if finding.verdict is Verdict.FAIL else Tone.WARN
+        self._screen.line(f"{at:>{_MARGIN - 2}}  {finding.verdict.name} {plain(finding.check)}: {plain(finding.message)}", tone)
+        again = [f"  {'run it again':<18} {self._command}"] if self._command else []
+        remedy = [f"  {'remedy':<18} {plain(finding.remedy)}"] if finding.remedy else []
+        for line in (*finding_fields(finding), *remedy, *again):
+            self._screen.line(" " * (_MARGIN - 2) + line)
+
+    def _fact(self, event: object) -> None:
+        match event:
+            case PlanEvent():
+                clients = event.settings.get("clients")
+                version = f" {event.target_version}" if event.target_version else ""
+                self._say(
+                    f"{event.preset} on {event.target}{version}" + (f", {plural(clients, 'client')}" if isinstance(clients, int) else "")
+                )
+            case Phase(state="begin"):
+                planned = f", {duration(event.planned_s)} planned" if event.planned_s else ""
+                total = f", {event.total:,} to do" if event.total else ""
+                self._say(f"{event.name} begins{planned}{total}{_after(event.detail)}", Tone.HEAD)
+            case Phase() if event.detail:
+                self._say(f"{event.name} ended{_after(event.detail)}")
+            case ServerEvent():
+                self._server(event)
+            case Fault():
+                self._say(f"fault {event.fault} {event.state}{_after(event.detail)}", Tone.WARN)
+            case Steer():
+                self._say(f"steered: {event.command} {event.argument}".rstrip())
+            case Recovered():
+                self._say(f"{event.client} had no space left, emptied its directory and goes on", Tone.WARN)
+            case _ if self._detail is Detail.VERBOSE:
+                self._detailed(event)
+
+    def _server(self, event: ServerEvent) -> None:
+        where = f" at {event.address}" if event.address else ""
+        pid = f", pid {event.pid}" if event.pid else ""
+        code = f", exit code {event.exit_code}" if event.exit_code is not None else ""
+        self._say(f"server {event.state}{where}{pid}{code}{_after(event.detail)}", Tone.BAD if event.state == "died" else Tone.PLAIN)
+
+    def _detailed(self, event: object) -> None:
+        match event:
+            case ClientJoined():
+                self._say(f"{event.client} joined")
+            case ClientLeft():
+                self._say(f"{event.client} left")
+            case Result():
+                self._say(result_line(event), Tone.PLAIN if event.outcome is Outcome.OK else Tone.WARN)
+            case Resolved():
+                self._say(f"operation {event.run_id}/{event.op} resolved: {event.outcome.value}, {event.how}")
+
+
+def _after(detail: str) -> str:
+    return f": {detail}" if detail else ""
+
+
+def result_line(event: Result) -> str:
+    """One action's result."""
+    outcome = "no-op" if event.noop else event.outcome.value
+    error = f" {event.error.cause}: {event.error.message}" if event.error else ""
+    parts = [
+        f"snapshot {event.snapshot}" if event.snapshot else "",
+        plural(event.files, "file") if event.files else "",
+        size(event.bytes) if event.bytes else "",
+        f"{latency(event.service_s)} + {latency(event.queue_s)} queued" if event.queue_s else latency(event.service_s),
+    ]
+    return f"{event.client} {event.action} {outcome}{error} ({', '.join(part for part in parts if part)})"
+
+
+def progress_line(view: RunView, now_ns: int) -> str:
+    """Where the run stands: phase, how far, rates, counts, what is in flight, time left."""
+    counts = [sum(getattr(row, name) for row in view.actions) for name in ("ok", "failed", "unknown", "noop")]
+    parts = [
+        f"{view.phase.name} {how_far(view.phase)}".rstrip() if view.phase else "starting",
+        f"{view.rates.actions_per_minute / 60:.1f} actions/s, {size(view.rates.bytes_per_second)}/s",
+        "ok {:,} failed {:,} unknown {:,} no-op {:,}".format(*counts),
+        f"{view.in_flight} in flight",
+    ]
+    if view.findings:
+        parts.append(f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}")
+    if view.paused:
+        parts.append("paused")
+    left_s = time_left_s(view.phase, now_ns) if view.phase else None
+    if left_s is not None:
+        parts.append(f"{duration(left_s)} left")
+    return " | ".join(parts)
+
+
+def how_far(phase: PhaseView) -> str:
+    """``12 of 40``, where the phase knows its work."""
+    return f"{min(phase.progress, phase.total):,} of {phase.total:,}" if phase.total else ""
+
+
+def time_left_s(phase: PhaseView, now_ns: int) -> float | None:
+    """By the work done so far where the phase counts its work, within what is planned; None where nobody knows."""
+    if phase.state == "end":
+        return None
+    spent_s = max(0.0, (now_ns - phase.begun_ns) / 1e9)
+    planned_s = max(0.0, phase.planned_s - spent_s) if phase.planned_s else None
+    if phase.total and phase.progress:
+        by_work_s = spent_s / phase.progress * max(0, phase.total - phase.progress)
+        return by_work_s if planned_s is None else min(by_work_s, planned_s)
+    return planned_s
+
+
+def _verdict_line(summary: Summary) -> str:
+    code = summary.judgement.exit_code
+    return f"{summary.judgement.verdict.name}  exit code {int(code)}: {MEANING[code]}"
+
+
+def closing_lines(summary: Summary, detail: Detail) -> list[str]:
+    """What stands above the verdict: the actions and how much was verified."""
+    view = summary.view
+    if detail is Detail.QUIET:
+        return []
+    lines = ["", *action_table(view.actions), *(f"  {cause}" for cause in causes(view.actions))] if view.actions else []
+    found = f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}" if view.findings else "no findings"
+    return [*lines, "", f"{verified(summary)}; {found}; {duration(summary.duration_s)}"]

@@ -1,0 +1,127 @@
+"""The ``seatrial`` command: its table of commands, and how it ends.
+
+Whatever goes wrong ends in one clear message on standard error and an exit code of ``ExitCode``; a traceback goes to a file. Nothing
+heavy is imported here: ``--help`` and ``--version`` answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from seatrial.cli.lazy import LazyCommand, LazyGroup
+from seatrial.errors import SeatrialError
+from seatrial.verdicts import ExitCode
+
+COMMANDS = {
+    "run": LazyCommand("seatrial.cli.run:run", "Run a preset, headless."),
+    "demo": LazyCommand("seatrial.cli.demo:demo", "Half a minute: a planted defect caught and explained, then a clean pass."),
+    "stop": LazyCommand("seatrial.cli.steer:stop", "Stop a run cleanly: heal, verify, report."),
+    "pause": LazyCommand("seatrial.cli.steer:pause", "Let no further action of a run begin."),
+    "resume": LazyCommand("seatrial.cli.steer:resume", "Let a paused run go on."),
+    "gc": LazyCommand("seatrial.cli.steer:gc", "Collect garbage in a run, now."),
+    "remark": LazyCommand("seatrial.cli.steer:remark", "Leave a remark in the journal of a run."),
+    "report": LazyCommand("seatrial.cli.report:report", "Judge a run again from its journal, and report."),
+    "runs": LazyCommand("seatrial.cli.runs:runs", "List the runs; remove old ones."),
+    "presets": LazyCommand("seatrial.cli.presets:presets", "List the presets."),
+    "doctor": LazyCommand("seatrial.cli.doctor:doctor", "What this machine can run, and what is missing."),
+    "config": LazyCommand("seatrial.cli.config:config", "Show or validate the configuration."),
+}
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        version = import_module("seatrial.cli.version")
+        click.echo(f"seatrial {version.seatrial_version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="RUN is a directory, an id, a unique prefix of it, or `last`. Exit codes: 0 pass, 1 robustness failure, 2 usage or "
+    "configuration, 3 inconclusive, 4 harness or target broke, 130 interrupted.",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit.")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Take a repository server to sea before your data does.
+
+    Many clients at once write, snapshot, restore, delete and collect garbage on one backup repository server; what comes back is
+    proved to be what went in.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The entry point: run the command and end the process."""
+    _harden_streams()
+    sys.exit(_finish(_guarded(argv)))
+
+
+def _harden_streams() -> None:
+    """Make standard output and error show what they cannot encode, instead of raising in the middle of a run."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _guarded(argv: Sequence[str] | None) -> ExitCode:
+    try:
+        code = cli.main(args=argv, prog_name="seatrial", standalone_mode=False)
+        return ExitCode(code) if isinstance(code, int) else ExitCode.PASS
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except SeatrialError as error:
+        _complain(str(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return ExitCode.INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # the latter is what click makes of the former
+        return _reader_left()
+    except Exception as error:  # noqa: BLE001  # the last frame: the traceback goes to a file
+        return _crashed(error)
+
+
+def _complain(text: str) -> None:
+    """On standard error, with what others wrote (server lines, paths) made harmless line by line."""
+    plain = import_module("seatrial.report.prose").plain
+    click.echo("\n".join(map(plain, f"seatrial: {text}".splitlines())), err=True)
+
+
+def _crashed(error: Exception) -> ExitCode:
+    where = import_module("seatrial.cli.crash").write_crash_report(error, sys.argv)
+    _complain(
+        f"a defect of seatrial itself: {type(error).__name__}: {error}\n"
+        f"  {f'the details are in {where}' if where else 'the details could not be written to a file'}; please report it with them"
+    )
+    return ExitCode.BROKEN
+
+
+def _reader_left() -> ExitCode:
+    """Whoever read our output has gone (``seatrial runs | head``): end without a word, and without one at shutdown either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.INTERRUPTED
+
+
+def _finish(code: ExitCode) -> ExitCode:
+    """What is still buffered may find the pipe closed; said here, not by the interpreter on its way out."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_left() if code is ExitCode.PASS else code
+    return code
+
+
+if __name__ == "__main__":
+    main()

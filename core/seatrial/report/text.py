@@ -1,0 +1,236 @@
+"""The report for a person: what came out, why, and for each finding all that a maintainer would ask back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+
+from seatrial.history.events import Finding
+from seatrial.history.view import ActionRow, FindingGroup, RunView
+from seatrial.report.circumstances import Circumstances, GcRun, InFlight
+from seatrial.report.prose import duration, latency, moment, plain, plural, size, table
+from seatrial.report.summary import Summary
+from seatrial.verdicts import ExitCode
+
+MEANING = {
+    ExitCode.PASS: "pass",
+    ExitCode.ROBUSTNESS_FAILURE: "robustness failure",
+    ExitCode.USAGE: "usage or configuration error",
+    ExitCode.INCONCLUSIVE: "inconclusive",
+    ExitCode.BROKEN: "harness or target broke",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+_LISTED = 8
+"""Of snapshots, operations and GC runs in one line; the JSON report has them all."""
+_LABEL = 18
+
+
+def command_line(command: Iterable[str]) -> str:
+    """An argument vector as a shell takes it, harmless to print."""
+    return plain(shlex.join(command))
+
+
+def render_text(summary: Summary) -> str:
+    """The whole report, lines of any width, a newline at its end."""
+    sections = [_headline(summary), _run(summary), *_findings(summary), _actions(summary.view), _state(summary), _storage(summary.view)]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _field(label: str, text: str) -> str:
+    return f"  {label:<{_LABEL}} {text}".rstrip()
+
+
+def _headline(summary: Summary) -> list[str]:
+    header, judgement = summary.view.header, summary.judgement
+    target = " ".join(filter(None, (header.target, header.target_version))) or "an unknown target"
+    state = " (still running: so far)" if summary.running else ""
+    return [
+        plain(f"{judgement.verdict.name}{state}: {header.preset or 'an unknown preset'} on {target}, run {header.run_id or '-'}"),
+        *(f"  - {plain(reason)}" for reason in judgement.reasons),
+        f"  exit code {int(judgement.exit_code)}: {MEANING[judgement.exit_code]}",
+    ]
+
+
+def _run(summary: Summary) -> list[str]:
+    header = summary.view.header
+    lines = ["Run", _field("directory", plain(str(summary.directory)))]
+    if header.run_id:
+        lines += [
+            _field("seed", f"{header.seed}  (repeats the plan, not the interleaving)"),
+            _field("run it again", command_line(header.command) or "-"),
+            _field("started", f"{moment(header.started_ns)}, took {duration(summary.duration_s)}"),
+            _field("clients", str(header.clients)),
+            _field("repository under", plain(header.repo_path_prefix)),
+            _field(
+                "versions",
+                plain(
+                    f"seatrial {header.seatrial_version or '-'}, {header.target} {header.target_version or '-'}, "
+                    f"Python {header.python_version or '-'}, {header.platform or '-'}"
+                ),
+            ),
+        ]
+    return lines
+
+
+def _findings(summary: Summary) -> Iterator[list[str]]:
+    groups = summary.view.findings
+    expected = summary.view.header.expect == "fail"
+    for number, group in enumerate(groups, 1):
+        others = sorted({each for one, around in summary.circumstances.items() if one != group.group for each in around.snapshots})
+        yield [
+            plain(f"{'Expected finding' if expected else 'Finding'} {number} of {len(groups)}: {group.check}, {group.verdict.name}, ")
+            + f"seen {plural(group.count, 'time')}",
+            f"  {plain(group.first.message)}",
+            *finding_fields(group.first),
+            *_around(group, summary.circumstances.get(group.group), others, summary.view.header.started_ns),
+            *_faults(summary.view, group),
+            *([_field("evidence", plain(str(summary.directory / group.first.evidence)))] if group.first.evidence else []),
+            _field("server log", f"byte {group.first.server_log_offset:,} of server.log at that moment"),
+            *([_field("remedy", plain(group.first.remedy))] if group.first.remedy else []),
+            *(f"    {plain(line)}" for line in group.first.detail),
+        ]
+
+
+def finding_fields(finding: Finding) -> list[str]:
+    """Which snapshot, client, path and damage: the lines that the report and the running commentary share."""
+    seen_by = " in ".join(filter(None, (finding.client, f"operation {finding.op}" if finding.op else "")))
+    damage = finding.damage
+    if finding.expected or finding.actual:
+        damage = f"{damage or 'difference'}: expected {finding.expected or '-'}, found {finding.actual or '-'}"
+    fields = (
+        ("snapshot", finding.snapshot),
+        ("made by", finding.owner),
+        ("seen by", seen_by),
+        ("path", finding.path),
+        ("damage", damage),
+    )
+    return [_field(label, plain(text)) for label, text in fields if text]
+
+
+def _around(group: FindingGroup, around: Circumstances | None, others: Sequence[str], started_ns: int) -> Iterator[str]:
+    if around is None:
+        yield _field("first seen", moment(group.first_ns))
+        return
+    if group.first.snapshot:
+        yield _field("last good", _last_good(around))
+    yield _field("first bad", moment(around.first_bad_ns) + (f", last {moment(group.last_ns)}" if group.count > 1 else ""))
+    yield from (_field("garbage collection" if i == 0 else "", text) for i, text in enumerate(_gc(around, started_ns)))
+    yield _field("in flight then", _some([_operation(each) for each in around.in_flight]) or "nothing else")
+    hit = [each for each in around.snapshots if each != group.first.snapshot]
+    yield _field("also hit", _some(hit) or "no other snapshot by this defect")
+    if others:
+        yield _field("", f"by other findings: {_some(others)}")
+
+
+def _last_good(around: Circumstances) -> str:
+    if around.last_good_ns:
+        return f"{moment(around.last_good_ns)}, restored and equal"
+    if around.created_ns:
+        return f"never restored before; acknowledged {moment(around.created_ns)}"
+    return "not in this run; an earlier run made it"
+
+
+def _gc(around: Circumstances, started_ns: int) -> Iterator[str]:
+    if not around.gc_runs:
+        yield "none had run in this run"
+        return
+    running = _some([f"{run.op} of {run.client}, since {moment(run.began_ns)}" for run in around.gc_running])
+    yield f"running at that moment: {running}" if running else "not running at that moment"
+    since = moment(around.last_good_ns or around.created_ns or started_ns)
+    yield f"since {since}: {_some([_gc_span(run) for run in around.gc_since_good]) or 'none'}"
+    if around.gc_in_create:
+        yield f"while the snapshot was made: {_some([_gc_span(run) for run in around.gc_in_create])}"
+
+
+def _gc_span(run: GcRun) -> str:
+    if not run.ended_ns:
+        return f"{run.op} from {moment(run.began_ns)}, not ended"
+    outcome = run.outcome.value if run.outcome else "-"
+    return f"{run.op} {moment(run.began_ns)} to {moment(run.ended_ns)} ({outcome}, freed {size(run.freed_bytes)})"
+
+
+def _operation(each: InFlight) -> str:
+    return f"{each.action} {each.op} of {each.client}"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(plain(name) for name in names[:_LISTED])
+    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
+
+
+def _faults(view: RunView, group: FindingGroup) -> list[str]:
+    before = [row for row in view.faults if row.at_ns <= group.first_ns]
+    return (
+        [_field("faults before", _some([f"{row.fault.fault} {row.fault.state} {moment(row.at_ns)}" for row in before]))] if before else []
+    )
+
+
+def action_table(rows: Sequence[ActionRow]) -> list[str]:
+    """The closing table, also of the running commentary."""
+    head = ("action", "count", "ok", "failed", "unknown", "no-op", "p50", "p95", "p99", "max", "queued p95")
+    return table(
+        head,
+        (
+            (
+                plain(row.action),
+                *(f"{number:,}" for number in (row.count, row.ok, row.failed, row.unknown, row.noop)),
+                *(latency(value) for value in (row.service.p50_s, row.service.p95_s, row.service.p99_s, row.service.max_s)),
+                latency(row.queue.p95_s),
+            )
+            for row in rows
+        ),
+    )
+
+
+def causes(rows: Sequence[ActionRow]) -> list[str]:
+    """Why actions did not return well: one line for each action and cause."""
+    return [plain(f"{row.action}: {cause} {plural(count, 'time')}") for row in rows for cause, count in sorted(row.errors.items()) if count]
+
+
+def _actions(view: RunView) -> list[str]:
+    if not view.actions:
+        return []
+    return ["Actions", *(f"  {line}" for line in (*action_table(view.actions), *causes(view.actions)))]
+
+
+def verified(summary: Summary) -> str:
+    """How much was proved, in words."""
+    if summary.to_verify is None:
+        return "nothing was verified"
+    return f"{summary.verified} of {plural(summary.to_verify, 'live snapshot')} verified"
+
+
+def _state(summary: Summary) -> list[str]:
+    view, counts = summary.view, summary.view.snapshots
+    server = view.server
+    deaths = f", died {plural(server.deaths, 'time')}" if server.deaths else ""
+    lines = [
+        "State",
+        _field(
+            "snapshots",
+            f"{counts.created} created, {counts.live} live, {counts.deleted} deleted, {counts.unknown} unknown, {counts.lost} lost; "
+            f"{plural(counts.restored, 'restore')} compared",
+        ),
+        _field("verification", verified(summary)),
+        _field("open operations", f"{view.unknown_open} unknown, {view.in_flight} in flight"),
+        _field("server", plain(f"{server.state or 'never started'}{deaths}{': ' + server.detail if server.detail else ''}")),
+        _field("journal", f"{plural(view.seq, 'record')}, {plural(view.gaps, 'gap')}"),
+    ]
+    for phase in view.phases:
+        took_s = ((phase.ended_ns or view.at_ns) - phase.begun_ns) / 1e9
+        state = duration(took_s) if phase.state == "end" else f"{duration(took_s)}, did not end"
+        lines.append(_field(f"phase {phase.name}", plain(state + (f": {phase.detail}" if phase.detail else ""))))
+    lines += [_field("steered", plain(f"{moment(row.at_ns)} {row.steer.command} {row.steer.argument}".rstrip())) for row in view.steering]
+    return lines
+
+
+def _storage(view: RunView) -> list[str]:
+    paths = list(dict.fromkeys((*view.storage_before, *view.storage_after)))
+    if not paths:
+        return []
+
+    def amount(value: int | None) -> str:
+        return "-" if value is None or value < 0 else size(value)
+
+    rows = [(plain(path), amount(view.storage_before.get(path)), amount(view.storage_after.get(path))) for path in paths]
+    return ["Storage", *(f"  {line}" for line in table(("directory", "before", "after"), rows))]
