@@ -26,6 +26,9 @@ class Action:
     mutates: bool = False
     """It changes the repository: interrupted, its outcome is UNKNOWN."""
 
+    on_the_server: bool = False
+    """It acts on the server's repository: whoever asks for it needs no connection."""
+
     def alone(self, scene: Scene, options: ActionOptions) -> bool:
         """Whether it waits until no other action is under way: exclusive on this target, and not told to contend."""
         if self.name not in scene.traits.exclusive:
@@ -51,7 +54,7 @@ def _below(directory: Path, sub_path: str) -> Path:
 
 
 def _restore_random(scene: Scene, turn: Turn) -> Done:
-    with scene.ledger.pinned(turn.draws.snapshot, turn.options.restore.snapshot_ID) as row:
+    with scene.ledger.pinned(turn.draws.snapshot, turn.options.restore.snapshot_id) as row:
         turn.invoke(snapshot=row.id)
         with turn.private_directory(scene.restores) as into:
             restored = scene.checker.restore_and_compare(turn.ctx, row, into, turn.op)
@@ -59,7 +62,7 @@ def _restore_random(scene: Scene, turn: Turn) -> Done:
 
 
 def _restore_into_data(scene: Scene, turn: Turn) -> Done:
-    with scene.ledger.pinned(turn.draws.snapshot, turn.options.restore_into_data.snapshot_ID) as row:
+    with scene.ledger.pinned(turn.draws.snapshot, turn.options.restore_into_data.snapshot_id) as row:
         turn.invoke(snapshot=row.id)
         scene.writer.delete_everything(turn.ctx)
         restored = scene.checker.restore_and_compare(turn.ctx, row, scene.writer.data_directory(turn.ctx), turn.op)
@@ -67,7 +70,7 @@ def _restore_into_data(scene: Scene, turn: Turn) -> Done:
 
 
 def _delete_random(scene: Scene, turn: Turn) -> Done:
-    row = scene.ledger.take_for_delete(turn.draws.snapshot, turn.options.delete_snapshot.snapshot_ID)
+    row = scene.ledger.take_for_delete(turn.draws.snapshot, turn.options.delete_snapshot.snapshot_id)
     turn.invoke(snapshot=row.id)
     scene.snapshotter.delete_snapshot(turn.ctx, row.id)
     return Done(snapshot=row.id)
@@ -102,8 +105,7 @@ def _list(scene: Scene, turn: Turn) -> Done:
 
 def _verify_repository(scene: Scene, turn: Turn) -> Done:
     turn.invoke()
-    scene.checker.verify_repository(turn.ctx, turn.op)
-    return Done()
+    return Done(equal=scene.checker.verify_repository(turn.ctx, turn.op).clean)
 
 
 def _reconnect(scene: Scene, turn: Turn) -> Done:
@@ -130,9 +132,9 @@ ACTIONS: Mapping[ActionName, Action] = {
         Action(name=ActionName.DELETE_SUBDIRECTORY, perform=_delete_subdirectory),
         Action(name=ActionName.DELETE_FILES, perform=_delete_files),
         Action(name=ActionName.RESTORE_INTO_DATA, perform=_restore_into_data),
-        Action(name=ActionName.GC, perform=_run_gc, mutates=True),
+        Action(name=ActionName.GC, perform=_run_gc, mutates=True, on_the_server=True),
         Action(name=ActionName.LIST, perform=_list),
-        Action(name=ActionName.VERIFY_REPOSITORY, perform=_verify_repository),
+        Action(name=ActionName.VERIFY_REPOSITORY, perform=_verify_repository, on_the_server=True),
         Action(name=ActionName.RECONNECT, perform=_reconnect),
         Action(name=ActionName.REMOVE_CLIENT, perform=_remove_client),
     )

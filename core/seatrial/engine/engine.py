@@ -73,11 +73,20 @@ class Engine:
         slot.enter("idle")
         return slot
 
+    def _operator(self, ctx: Context) -> ClientSlot:
+        """Who acts on the server needs no connection and no data directory."""
+        client = unwrap_context(ctx)
+        if (slot := self.clients.of(client.id)) is None:
+            slot = self.clients.add(client.id, ctx)
+            self.scene.emit(ClientJoined(client=client.id, index=slot.index))
+        return slot
+
     def leave(self, ctx: Context) -> None:
         """Disconnect the client and remove what it keeps on this machine; its snapshots stay."""
         slot = self.clients.of(unwrap_context(ctx).id)
         if slot is not None:
             slot.enter("leaving")
+            slot.wrote_since_snapshot = False
         self.scene.snapshotter.cleanup_client(ctx)
         self.scene.writer.cleanup(ctx)
         if slot is not None:
@@ -90,7 +99,8 @@ class Engine:
         Raises what went wrong after it is in the journal: ``OperationError`` (FAILED or UNKNOWN), ``MismatchError``,
         ``CancelledError``. Nothing to act on is no error: ``ActionOut.noop``.
         """
-        action, slot = ACTIONS[ActionName(key)], self.join(ctx)
+        action = ACTIONS[ActionName(key)]
+        slot = self._operator(ctx) if action.on_the_server else self.join(ctx)
         out = ActionOut(op="")
         with slot.busy:
             for _ in range(self.preset.repeat_action):
@@ -164,7 +174,9 @@ class Engine:
         except Exception as error:
             failure = classify(error, mutates=action.mutates and turn.invoked)
             self._write_result(action, turn, queue_s, began_s, failure.done, failure=failure)
-            self.scene.checker.report(error, turn, action.name)
+            self.scene.checker.report(
+                error, action=action.name.value, op=turn.op, client=unwrap_context(turn.ctx).id, snapshot=turn.snapshot
+            )
             raise
         if action.name in WRITES:
             slot.wrote_since_snapshot = True

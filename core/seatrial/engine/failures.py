@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from seatrial.checker.mismatch import MismatchError
 from seatrial.engine.turn import Done
-from seatrial.errors import CancelledError, OperationError, SeatrialError
+from seatrial.errors import CancelledError, DeadlineExceededError, OperationError, SeatrialError
 from seatrial.history.events import ErrorInfo
 from seatrial.verdicts import Outcome
 
@@ -38,6 +38,7 @@ def classify(error: Exception, *, mutates: bool) -> Failure:
         outcome = error.outcome if mutates else Outcome.FAILED
         return Failure(outcome=outcome, error=ErrorInfo(cause=error.cause, message=str(error), remedy=error.remedy))
     if isinstance(error, CancelledError):
-        return Failure(outcome=unsure, error=ErrorInfo(cause="cancelled", message=str(error)))
+        cause = "timeout" if isinstance(error, DeadlineExceededError) else "cancelled"
+        return Failure(outcome=unsure, error=ErrorInfo(cause=cause, message=str(error)))
     cause = "harness" if isinstance(error, SeatrialError) else "internal"
     return Failure(outcome=unsure, error=ErrorInfo(cause=cause, message=f"{type(error).__name__}: {error}"))

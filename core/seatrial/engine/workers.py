@@ -9,7 +9,7 @@ from seatrial.context import Context, unwrap_context
 from seatrial.errors import HarnessError
 
 
-def run_clients(contexts: Sequence[Context], fn: Callable[[Context], None]) -> None:
+def run_clients(contexts: Sequence[Context], fn: Callable[[Context], object]) -> None:
     """Call ``fn`` once per context, all at the same time, each on a thread of its own, and wait for all.
 
     One exception is raised as it is, several as an ``ExceptionGroup``, in the order of the contexts. A ``HarnessError`` where the

@@ -107,7 +107,7 @@ class Result(Base, frozen=True, kw_only=True, tag="result"):
     root: str = ""
     """Hex root of the fingerprint made (create) or found (restore)."""
     equal: bool | None = None
-    """For restores: whether what came back is what went in."""
+    """Restores: whether what came back is what went in. ``verify-repository``: whether the target calls itself whole."""
     listed: list[str] | None = None
     """For ``list-snapshots``: the ids seen, sorted."""
     freed_bytes: int = 0

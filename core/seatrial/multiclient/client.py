@@ -11,7 +11,8 @@ from seatrial.checker.fingerprint import Fingerprint, fingerprint
 from seatrial.checker.protocols import FingerprintSink
 from seatrial.context import Context
 from seatrial.history.frames import CacheFrame
-from seatrial.multiclient.mismatch import MismatchError, explained
+from seatrial.checker.mismatch import MismatchError
+from seatrial.multiclient.explained import explained
 from seatrial.targets.protocols import Access, CreateStats, ListedSnapshot, TargetClient
 
 

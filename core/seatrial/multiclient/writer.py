@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from seatrial.config.model import DeleteFilesOptions, DeleteSubdirectoryOptions, WriteOptions
-from seatrial.context import Context
+from seatrial.context import Client, Context
 from seatrial.multiclient.instances import PerClient
-from seatrial.workload.protocol import FileWriter, OptionsUsed
+from seatrial.workload.protocol import FileWriter
 
 NewFileWriter = Callable[[Context], FileWriter]
 
@@ -22,13 +23,13 @@ class MultiClientFileWriter:
     def data_directory(self, ctx: Context) -> Path:
         return self._writers.get(ctx).data_directory(ctx)
 
-    def write_random_files(self, ctx: Context, options: WriteOptions, seed: int) -> OptionsUsed:
+    def write_random_files(self, ctx: Context, options: WriteOptions, seed: int) -> dict[str, Any]:
         return self._writers.get(ctx).write_random_files(ctx, options, seed)
 
-    def delete_random_subdirectory(self, ctx: Context, options: DeleteSubdirectoryOptions, seed: int) -> OptionsUsed:
+    def delete_random_subdirectory(self, ctx: Context, options: DeleteSubdirectoryOptions, seed: int) -> dict[str, Any]:
         return self._writers.get(ctx).delete_random_subdirectory(ctx, options, seed)
 
-    def delete_directory_contents(self, ctx: Context, options: DeleteFilesOptions, seed: int) -> OptionsUsed:
+    def delete_directory_contents(self, ctx: Context, options: DeleteFilesOptions, seed: int) -> dict[str, Any]:
         return self._writers.get(ctx).delete_directory_contents(ctx, options, seed)
 
     def delete_everything(self, ctx: Context) -> None:
@@ -37,9 +38,9 @@ class MultiClientFileWriter:
     def cleanup(self, ctx: Context) -> None:
         """Clean up the context's client and forget it."""
         if (writer := self._writers.pop(ctx)) is not None:
-            writer.cleanup()
+            writer.cleanup(ctx)
 
     def cleanup_all(self) -> None:
         """Clean up all clients and forget them."""
-        for writer in self._writers.pop_all().values():
-            writer.cleanup()
+        for client_id, writer in self._writers.pop_all().items():
+            writer.cleanup(Context(client=Client(client_id)))

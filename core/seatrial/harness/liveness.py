@@ -1,0 +1,56 @@
+"""Liveness: after the disturbances every client must still be able to work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from seatrial.config.model import ActionName, ActionOptions, RestoreOptions
+from seatrial.context import Context, unwrap_context
+from seatrial.engine.engine import Engine
+from seatrial.engine.workers import run_clients
+from seatrial.errors import CancelledError, OperationError, RobustnessError, SeatrialError
+
+
+def with_snapshot(options: ActionOptions, snapshot_id: str) -> ActionOptions:
+    """The same options with a given snapshot to restore."""
+    return msgspec.structs.replace(options, restore=RestoreOptions(snapshot_id=snapshot_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """Each client completes a snapshot and a restore of it within a limit.
+
+    The limit is for one client with the server to itself: ``in_flight`` of them work at a time, so ``n`` clients have
+    ``limit x ceil(n / in_flight)``.
+    """
+
+    engine: Engine
+    limit_s: float
+
+    def check(self, contexts: Sequence[Context]) -> None:
+        """All clients at once; a client that does not complete is a finding."""
+        rounds = math.ceil(len(contexts) / self.engine.gate.limit)
+        run_clients([ctx.within(self.limit_s * rounds) for ctx in contexts], self._prove)
+
+    def _prove(self, ctx: Context) -> None:
+        try:
+            made = self.engine.exec_action(ctx, ActionName.SNAPSHOT)
+            if not made.noop:
+                self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, made.snapshot))
+        except RobustnessError:
+            return  # it came back, though wrong: the restore has its own finding
+        except (OperationError, CancelledError) as error:
+            if not ctx.cancel.cancelled:
+                self._report(ctx, error)
+
+    def _report(self, ctx: Context, error: SeatrialError) -> None:
+        self.engine.scene.checker.findings.add(
+            "liveness",
+            "stuck",
+            f"after the disturbances a client could not complete a snapshot and a restore within {self.limit_s:g} s: {error}",
+            client=unwrap_context(ctx).id,
+        )

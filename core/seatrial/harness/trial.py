@@ -1,0 +1,197 @@
+"""The trial: setup, chaos, heal, quiesce, verify, report. ``seatrial run`` is this, and nothing else is needed for a verdict."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.alarms import Alarms
+from seatrial.clock import SYSTEM_CLOCK, Clock
+from seatrial.config.model import Preset
+from seatrial.context import CancelToken, Context, new_client_context, new_client_contexts
+from seatrial.engine.plan import Plan
+from seatrial.engine.workers import run_clients
+from seatrial.errors import CancelledError, HarnessError, SeatrialError, TargetError
+from seatrial.harness.chaos import Chaos
+from seatrial.harness.control import ControlSocket
+from seatrial.harness.harness import HarnessSettings, TestHarness
+from seatrial.harness.liveness import Liveness
+from seatrial.harness.phases import Phases
+from seatrial.harness.run_history import RunHistory
+from seatrial.harness.steering import Steering
+from seatrial.harness.verify import verify
+from seatrial.harness.watching import Watching
+from seatrial.history.events import Record, RunEnded, ServerEvent
+from seatrial.history.judge import judge
+from seatrial.history.view import RunView
+from seatrial.targets.protocols import Target
+from seatrial.verdicts import ExitCode, worst_exit_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequest:
+    """What a trial is asked for."""
+
+    preset_name: str
+    preset: Preset
+    seed: int
+    runs_dir: Path
+    repo_path_prefix: Path | None = None
+    fail_fast: bool = False
+    target: Target | None = None
+    """None for the registered one that the preset names."""
+    command: tuple[str, ...] = ()
+    """Runs the same plan again."""
+    before_verify: Callable[[TestHarness], None] | None = None
+    """Called when nobody acts any more; for planting a defect that the verify phase must catch."""
+
+
+class Trial:
+    """One run from beginning to end.
+
+    Threading: ``run`` by one thread, once; ``stop``, ``view`` and ``subscribe`` from any. ``_lock`` guards what ``stop`` shares with it.
+    """
+
+    def __init__(self, request: TrialRequest, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._request, self._clock = request, clock
+        self._settings = HarnessSettings(
+            runs_dir=request.runs_dir,
+            repo_path_prefix=request.repo_path_prefix,
+            preset=request.preset,
+            preset_name=request.preset_name,
+            seed=request.seed,
+            target=request.target,
+            command=request.command,
+        )
+        self._cancel = CancelToken()
+        self._subscribers: list[Callable[[Record], None]] = []
+        self._history: RunHistory | None = None
+        self._lock = threading.Lock()
+        self._chaos: Chaos | None = None
+        self._stop_reason = ""
+        self._interrupted = False
+        self._server_died = ""
+
+    # -- from any thread
+
+    @property
+    def directory(self) -> Path | None:
+        """The run directory, once ``run`` has made it."""
+        return self._history.directory if self._history else None
+
+    def subscribe(self, callback: Callable[[Record], None]) -> None:
+        """Call with every record, in order, on the thread that writes it: be quick. Before ``run``."""
+        self._subscribers.append(callback)
+
+    def view(self) -> RunView:
+        """The run as it is now; empty before it has begun."""
+        return self._history.view() if self._history else RunView()
+
+    def stop(self, *, now: bool, reason: str, interrupted: bool = False) -> None:
+        """End early. ``now=False``: no new actions, then heal, verify within the budget, report. ``now=True``: drop everything.
+
+        ``interrupted`` says that a signal asked for it, which the exit code then tells.
+        """
+        with self._lock:
+            self._stop_reason = self._stop_reason or reason
+            self._interrupted |= interrupted
+            chaos = self._chaos
+        if chaos is not None:
+            chaos.end()
+        if now:
+            self._cancel.cancel(reason)
+
+    # -- the run
+
+    def run(self) -> ExitCode:
+        """All phases. An error that keeps the run from being carried through is raised after it is in the journal."""
+        plan = self._settings.plan()
+        with self._settings.begin(plan, self._clock) as history, closing(Alarms(self._clock)) as alarms:
+            self._history = history
+            for subscriber in self._subscribers:
+                history.journal.subscribe(subscriber)
+            history.journal.subscribe(lambda record: self._notice(record, alarms))
+            try:
+                self._carry_through(history, plan, alarms)
+            except SeatrialError as error:
+                ending = self._ending(error)
+                self._end(history, ending)
+                if ending is error:
+                    raise
+                raise ending from error
+            except BaseException as error:
+                self._end(history, HarnessError(f"{type(error).__name__}: {error}"))
+                raise
+            return self._end(history, None)
+
+    def _carry_through(self, history: RunHistory, plan: Plan, alarms: Alarms) -> None:
+        ctx = new_client_context(Context(cancel=self._cancel, clock=self._clock))
+        contexts = new_client_contexts(ctx, plan.preset.clients)
+        phases = Phases(history.emit, history.server_log_offset)
+        with ExitStack() as undo:
+            with phases.of("setup"):
+                harness = TestHarness(ctx, self._settings, history=history, plan=plan, clock=self._clock)
+                undo.callback(harness.cleanup, ctx)
+                undo.enter_context(Watching(harness))
+                control = undo.enter_context(closing(ControlSocket(history.directory, Steering(harness, ctx, self.stop).handlers())))
+                control.start()
+                run_clients(contexts, harness.engine.join)
+                harness.log_storage_stats("before")
+            self._disturb(harness, contexts, phases, alarms)
+            with phases.of("quiesce"):
+                Liveness(harness.engine, plan.preset.verify.liveness_s).check(contexts)
+                self._cancel.check()
+                if self._request.before_verify is not None:
+                    self._request.before_verify(harness)
+            verify(harness, ctx, phases)
+            self._cancel.check()
+            with phases.of("report"):
+                harness.log_storage_stats("after")
+                for one in contexts:
+                    harness.engine.leave(one)
+
+    def _disturb(self, harness: TestHarness, contexts: Sequence[Context], phases: Phases, alarms: Alarms) -> None:
+        duration_s = harness.plan.preset.duration_s
+        chaos = Chaos(harness.engine, clock=self._clock, fail_fast=self._request.fail_fast)
+        with self._lock:
+            self._chaos = chaos
+            if self._stop_reason:
+                chaos.end()
+        with phases.of("chaos", planned_s=duration_s):
+            if duration_s:
+                alarms.after(duration_s, chaos.end)
+            run_clients(contexts, chaos.work)
+            harness.engine.gate.resume()
+            self._cancel.check()
+        with phases.of("heal"):
+            pass  # nothing is disturbed from outside yet
+
+    def _notice(self, record: Record, alarms: Alarms) -> None:
+        """A server that dies ends the run: whatever went on would only wait for it."""
+        if isinstance(record.event, ServerEvent) and record.event.state == "died":
+            self._server_died = record.event.detail or "it gave no reason"
+            # Not here: this thread holds the journal's lock, and cancelling wakes threads that may want it.
+            alarms.after(0, lambda: self.stop(now=True, reason="the server died"))
+
+    def _ending(self, error: SeatrialError) -> SeatrialError:
+        """What the run ends with: a cancellation is not the cause where the server's death was."""
+        if self._server_died and not isinstance(error, TargetError):
+            return TargetError(f"the server died in the middle of the run: {self._server_died}", remedy="its log is in the run directory")
+        return error
+
+    def _end(self, history: RunHistory, error: SeatrialError | None) -> ExitCode:
+        """Write the last event; returns how the command ends."""
+        judgement = judge(history.view(force=True))
+        codes = [judgement.exit_code]
+        if error is not None:
+            codes.append(error.exit_code)
+        if self._interrupted:
+            codes.append(ExitCode.INTERRUPTED)
+        code = worst_exit_code(codes)
+        reason = str(error) if error is not None else self._stop_reason or "; ".join(judgement.reasons)
+        aborted = isinstance(error, CancelledError)
+        history.emit(RunEnded(verdict=judgement.verdict, exit_code=int(code), reason=reason, aborted=aborted))
+        return code

@@ -1,0 +1,118 @@
+"""The verify phase: every live snapshot restored by another client with a cold cache, and compared."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from seatrial.config.model import ActionName
+from seatrial.context import Context, new_client_contexts
+from seatrial.engine.engine import Engine
+from seatrial.engine.workers import run_clients
+from seatrial.errors import CancelledError, NoSpaceError, OperationError, RobustnessError
+from seatrial.harness.harness import TestHarness
+from seatrial.harness.liveness import with_snapshot
+from seatrial.harness.phases import Phases
+from seatrial.history.ledger import Ledger, SnapshotRow
+from seatrial.resources import core_count
+
+PER_CORE = 2
+"""Verifying clients per core: one reads while the other waits for the server."""
+
+
+def one_per_root(rows: Iterable[SnapshotRow]) -> list[SnapshotRow]:
+    """Of snapshots with equal fingerprints only the newest: what it says of the content holds for all of them. Oldest first.
+
+    That each of the others is still listed, and whole as far as the target's own verification goes, is checked apart from this.
+    """
+    newest: dict[str, SnapshotRow] = {}
+    for row in rows:
+        known = newest.get(row.root)
+        if not row.root:
+            newest[row.id] = row
+        elif known is None or row.created_end_ns > known.created_end_ns:
+            newest[row.root] = row
+    return sorted(newest.values(), key=lambda row: (row.created_end_ns, row.id))
+
+
+def live_rows(ledger: Ledger) -> list[SnapshotRow]:
+    """All live snapshots."""
+    rows = (ledger.snapshot(snapshot_id) for snapshot_id in ledger.live())
+    return [row for row in rows if row is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Restores rows by fresh clients, which own nothing and have empty caches. Threading: ``rows`` is guarded by ``lock``."""
+
+    engine: Engine
+    rows: list[SnapshotRow]
+    """Still to do, last first."""
+    lock: threading.Lock
+
+    @classmethod
+    def of(cls, engine: Engine, rows: Iterable[SnapshotRow]) -> Sweep:
+        return cls(engine, list(rows)[::-1], threading.Lock())
+
+    def run(self, ctx: Context) -> None:
+        """Until all are done, or ``ctx`` is over: what is left then stays in ``rows``."""
+        verifiers = new_client_contexts(ctx, min(len(self.rows), PER_CORE * core_count()))
+        try:
+            run_clients(verifiers, self._work)
+        finally:
+            for verifier in verifiers:
+                self.engine.leave(verifier)
+
+    def _work(self, ctx: Context) -> None:
+        while (row := self._next()) is not None:
+            try:
+                self.engine.scene.snapshotter.drop_caches(ctx)
+                self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, row.id))
+            except (CancelledError, NoSpaceError):
+                self._put_back(row)
+                return
+            except (OperationError, RobustnessError):
+                continue  # the finding is in the journal, the next row has its turn
+
+    def _next(self) -> SnapshotRow | None:
+        with self.lock:
+            return self.rows.pop() if self.rows else None
+
+    def _put_back(self, row: SnapshotRow) -> None:
+        with self.lock:
+            self.rows.append(row)
+
+
+def verify(harness: TestHarness, ctx: Context, phases: Phases) -> None:
+    """The whole phase: settle what is UNKNOWN, restore and compare, then the target's own verification; all within the budget.
+
+    What the budget leaves undone makes the run INCONCLUSIVE.
+    """
+    engine, settings = harness.engine, harness.plan.preset.verify
+    within = ctx.within(settings.budget_s)
+    harness.settle(within, "settle")
+    live = live_rows(harness.history.ledger)
+    sweep = Sweep.of(engine, one_per_root(live))
+    total = len(sweep.rows)
+    with phases.of("verify", planned_s=settings.budget_s, total=total, detail=f"{len(live)} live snapshots, {total} of them different"):
+        sweep.run(within)
+        if settings.repository:
+            _verify_repository(engine, within)
+
+
+def _verify_repository(engine: Engine, ctx: Context) -> None:
+    findings = engine.scene.checker.findings
+    damaged = any(group.check == "restore" for group in engine.statistics().findings)
+    try:
+        verified = engine.exec_action(ctx, ActionName.VERIFY_REPOSITORY)
+    except (OperationError, CancelledError) as error:
+        if not ctx.cancel.cancelled:
+            findings.incomplete(f"the target's own verification did not come to its end: {error}", where="verify", remedy="a larger budget")
+        return
+    if verified.done.equal and damaged:
+        findings.add(
+            "verification-disagrees",
+            "undetected",
+            "restores came back wrong, yet the target's own verification is clean: what is stored is whole, or the verification does not see it",
+        )
