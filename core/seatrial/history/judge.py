@@ -83,7 +83,7 @@ def _inconclusive(view: RunView) -> Iterator[_Charge]:
             yield charge(group.first.message)
     if view.gaps:
         yield charge(f"the journal has {view.gaps} gap{'s' if view.gaps > 1 else ''} in its sequence: part of the history is missing")
-    verify = next((phase for phase in view.phases if phase.name == "verify"), None)
+    verify = next((phase for phase in reversed(view.phases) if phase.name == "verify"), None)
     if verify is None:
         yield charge("nothing was verified: the run never came to its verify phase")
     else:

@@ -38,7 +38,7 @@ class Summary:
     @property
     def verify(self) -> PhaseView | None:
         """The verify phase; None where the run never came to it."""
-        return next((phase for phase in self.view.phases if phase.name == "verify"), None)
+        return next((phase for phase in reversed(self.view.phases) if phase.name == "verify"), None)
 
     @property
     def verified(self) -> int:
