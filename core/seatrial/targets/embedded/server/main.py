@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -127,6 +126,5 @@ def _raise_file_limit(wanted: int) -> None:
 
 
 def _failed(log: ServerLog, message: str, code: ExitCode) -> int:
-    log.error("failed", message=message)
-    sys.stderr.write(json.dumps({"error": message}) + "\n")
+    log.error("failed", message=message, exit_code=int(code))
     return code

@@ -1,0 +1,325 @@
+"""The embedded server seen from the engine: a child process, its users, and its maintenance commands, which are children too."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+import seatrial
+from seatrial.children import Child, Completed
+from seatrial.clock import SYSTEM_CLOCK, Clock
+from seatrial.config.model import GcOptions
+from seatrial.context import Context
+from seatrial.errors import HarnessError, NoSpaceError, OperationError, SeatrialError, TargetError
+from seatrial.history.events import ServerEvent
+from seatrial.history.frames import CacheFrame, ServerFrame
+from seatrial.targets.embedded.control import Control
+from seatrial.targets.embedded.private import make_private_directory
+from seatrial.targets.embedded.secret import new_token, repository_secrets
+from seatrial.targets.embedded.server.config import Admin, Limits, ServerConfig
+from seatrial.targets.embedded.server.main import Ready
+from seatrial.targets.embedded.server.store import BlobType
+from seatrial.targets.embedded.server.users import digest_of
+from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
+from seatrial.verdicts import Outcome
+
+_ADMIN = "admin"
+_PROGRAM = (sys.executable, "-m", "seatrial.targets.embedded")
+_PACKAGE_ROOT = Path(seatrial.__file__).parent.parent
+"""The children's working directory, which ``-m`` searches first: in a checkout they find the very code that runs here."""
+_READY_S = 30.0
+_POLL_S = 0.01
+_STOP_GRACE_S = 2.0
+"""For the server's own end, on top of what it gives to running requests."""
+_REBIND_S = 5.0
+_MAINTENANCE_S = 60.0
+"""For commands whose caller gives no deadline: init, unlock, run."""
+_TAIL_BYTES, _TAIL_LINES = 8192, 20
+_State = Literal["starting", "ready", "stopping", "stopped", "died"]
+T = TypeVar("T")
+
+
+class _Error(msgspec.Struct, frozen=True, kw_only=True):
+    cause: str
+    outcome: Outcome = Outcome.UNKNOWN
+    message: str = ""
+
+
+class _Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a maintenance command prints when it fails."""
+
+    error: _Error
+
+
+class EmbeddedServer:
+    """``targets.protocols.Server`` for the embedded target.
+
+    Threading: any thread. The lock guards the child, whether we asked it to stop, the users' passwords and the count of restarts; it
+    is never held across a call to the server. Starts and restarts are for one thread at a time (``_starting`` sees to it).
+    """
+
+    def __init__(self, around: Surroundings, *, limits: Limits | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._around, self._limits, self._clock = around, limits or Limits(), clock
+        self._home = around.base / "server"
+        self._lock, self._starting = threading.Lock(), threading.Lock()
+        self._child: Child | None = None
+        self._asked: Child | None = None
+        """The child that we asked to stop: its end is no news."""
+        self._ready: Ready | None = None
+        self._control: Control | None = None
+        self._passwords: dict[str, str] = {}
+        self._restarts = 0
+        self._admin_password = new_token()
+        self._repository: Path = around.repository
+        self._repository_password = ""
+        self._closed = False
+
+    def connect_or_create_repo(self, repo_path: Path) -> None:
+        """Start the server on ``repo_path`` and make the repository where there is none; locks of the dead are removed.
+
+        Raises ``TargetError`` with the last lines of its log when it does not come up, ``UsageError`` for a repository that is not ours.
+        """
+        self._repository_password = repository_secrets(repo_path).repository_password
+        self._repository = repo_path
+        existing = (repo_path / BlobType.CONFIG.value).exists()
+        self._start(self._around.preset.embedded.port, 0.0)
+        self._maintain(self._limited(), ["unlock" if existing else "init"], msgspec.Raw)
+
+    def restart(self) -> None:
+        """Start it again after a death: same port, certificate, users and repository. Raises ``TargetError``."""
+        child, ready = self._child, self._ready
+        if ready is None:
+            raise HarnessError("restart before the first start", where="embedded server")
+        if child is not None and child.returncode is None:
+            raise HarnessError(f"the server still runs, process {child.pid}", where="embedded server")
+        self._start(int(ready.url.rsplit(":", 1)[1].split("/", 1)[0]), _REBIND_S)
+        with self._lock:
+            self._restarts += 1
+
+    def authorize_client(self, user: str) -> None:
+        with self._lock:
+            password = self._passwords.setdefault(user, new_token())
+        self._the_control().put_user(user, password)
+
+    def remove_client(self, user: str) -> None:
+        with self._lock:
+            self._passwords.pop(user, None)
+        self._the_control().delete_user(user)
+
+    def access(self, user: str) -> Access:
+        with self._lock:
+            password = self._passwords.get(user)
+        if password is None:
+            raise OperationError(f"{user} is not authorised", cause="denied", outcome=Outcome.FAILED, where="embedded server")
+        return self._access(user, password)
+
+    def run(self, *args: str) -> tuple[str, str]:
+        """A maintenance command and its output; ``OperationError`` when it fails."""
+        done = self._command(self._limited(), args)
+        self._raise_failure(done, args)
+        return done.stdout, done.stderr
+
+    def run_gc(self, ctx: Context, options: GcOptions) -> GcStats:
+        args = ["prune", "--max-unused-percent", str(options.max_unused_percent), "--retry-lock-s", str(options.retry_lock_s)]
+        return self._maintain(ctx, args, GcStats)
+
+    def verify(self, ctx: Context) -> Verification:
+        return self._maintain(ctx, ["check", "--read-data"], Verification)
+
+    def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
+        return self._maintain(ctx, ["snapshots"], list[ListedSnapshot])
+
+    def server_cmd(self) -> Child | None:
+        return self._child
+
+    def server_fingerprint(self) -> str:
+        return self._the_ready().fingerprint
+
+    def caches(self) -> Sequence[CacheFrame]:
+        return ()
+
+    def frame(self) -> ServerFrame | None:
+        control = self._control
+        if control is None or self._closed:
+            return None
+        try:
+            return msgspec.structs.replace(control.status(), restarts=self._restarts)
+        except OperationError:
+            return None
+
+    def cleanup(self) -> None:
+        with self._lock:
+            closed, self._closed = self._closed, True
+            child = self._child
+            self._asked = child
+        if closed:
+            return
+        if child is not None and child.returncode is None:
+            self._emit("stopping", pid=child.pid)
+            code = child.terminate(self._limits.drain_s + _STOP_GRACE_S)
+            self._emit("stopped", pid=child.pid, exit_code=code)
+        if self._control is not None:
+            self._control.close()
+
+    def _start(self, port: int, bind_retry_s: float) -> None:
+        with self._starting:
+            make_private_directory(self._home)
+            ready_file = self._home / "ready.json"
+            ready_file.unlink(missing_ok=True)
+            settings = self._around.preset.embedded
+            config = ServerConfig(
+                repository=str(self._repository),
+                state_directory=str(self._home),
+                access_log=str(self._around.server_log.with_name("access.log")),
+                ready_file=str(ready_file),
+                port=port,
+                bind_retry_s=bind_retry_s,
+                fsync=settings.fsync,
+                quota_bytes=settings.quota_bytes,
+                admin=Admin(user=_ADMIN, password_sha256=digest_of(self._admin_password)),
+                limits=self._limits,
+            )
+            log_offset = self._log_size()
+            child = self._around.children.spawn(
+                [*_PROGRAM, "serve"],
+                stdout=self._around.server_log,
+                env=self._around.environment,
+                cwd=_PACKAGE_ROOT,
+                stdin=msgspec.json.encode(config),
+                on_exit=self._ended,
+            )
+            with self._lock:
+                self._child = child
+            self._emit("starting", pid=child.pid, offset=log_offset)
+            ready = self._await_ready(child, ready_file, port, log_offset)
+            if self._control is not None:
+                self._control.close()
+            self._ready = ready
+            self._control = Control(self._access(_ADMIN, self._admin_password))
+            self._emit("ready", pid=child.pid, address=ready.url)
+
+    def _await_ready(self, child: Child, ready_file: Path, port: int, log_offset: int) -> Ready:
+        give_up_at = self._clock.monotonic_s() + _READY_S
+        while child.returncode is None and self._clock.monotonic_s() < give_up_at:
+            if ready_file.exists():  # written whole
+                return msgspec.json.decode(ready_file.read_bytes(), type=Ready)
+            child.wait(_POLL_S)
+        code = child.returncode
+        why = f"it ended with exit code {code}" if code is not None else f"it was not ready within {_READY_S:.0f} s"
+        child.kill()
+        raise TargetError(
+            f"the embedded server did not come up: {why}\n{self._log_tail(log_offset)}",
+            where=f"port {port}" if port else "embedded server",
+            remedy=f"see {self._around.server_log}",
+        )
+
+    def _ended(self, child: Child) -> None:
+        with self._lock:
+            expected = child is self._asked
+        if not expected:
+            self._emit("died", pid=child.pid, exit_code=child.returncode, detail=self._log_tail(0))
+
+    def _maintain(self, ctx: Context, args: Sequence[str], kind: type[T]) -> T:
+        done = self._command(ctx, args)
+        self._raise_failure(done, args)
+        try:
+            return msgspec.json.decode(done.stdout, type=kind)
+        except msgspec.MsgspecError as error:
+            raise OperationError(f"{args[0]}: unreadable output: {error}", cause="protocol", where="embedded maintenance") from error
+
+    def _command(self, ctx: Context, args: Sequence[str]) -> Completed:
+        done = self._launch(ctx, args)
+        if done.timed_out or done.cancelled:
+            # It died with its lock held, and a stale lock blocks everybody: restic's rules leave that to "unlock".
+            with contextlib.suppress(SeatrialError):  # the run may be closing; the next start unlocks too
+                self._launch(self._limited(), ["unlock"])
+        return done
+
+    def _launch(self, ctx: Context, args: Sequence[str]) -> Completed:
+        return self._around.children.run(
+            [*_PROGRAM, *args],
+            scratch=self._home,
+            env=self._around.environment,
+            cwd=_PACKAGE_ROOT,
+            stdin=msgspec.json.encode(self._access(_ADMIN, self._admin_password)) + b"\n",
+            ctx=ctx,
+        )
+
+    @staticmethod
+    def _raise_failure(done: Completed, args: Sequence[str]) -> None:
+        """Raise what a command that failed said; UNKNOWN where it could not say anything."""
+        where = "embedded maintenance"
+        if done.cancelled or done.timed_out:
+            cause = "cancelled" if done.cancelled else "timeout"
+            raise OperationError(f"{args[0]}: ended by us ({cause})", cause=cause, where=where)
+        if done.returncode == 0:
+            return
+        try:
+            said = msgspec.json.decode(done.stdout, type=_Failure).error
+        except msgspec.MsgspecError:
+            last = "\n".join(done.stderr.strip().splitlines()[-_TAIL_LINES:])
+            raise OperationError(f"{args[0]}: exit code {done.returncode}\n{last}", cause="crashed", where=where) from None
+        if said.cause == "no-space":
+            raise NoSpaceError(f"{args[0]}: {said.message}", where=where, outcome=said.outcome)
+        raise OperationError(f"{args[0]}: {said.message}", cause=said.cause, outcome=said.outcome, where=where)
+
+    def _limited(self) -> Context:
+        return Context(clock=self._clock).within(_MAINTENANCE_S)
+
+    def _access(self, user: str, password: str) -> Access:
+        ready = self._the_ready()
+        return Access(
+            url=ready.url, fingerprint=ready.fingerprint, user=user, password=password, repository_password=self._repository_password
+        )
+
+    def _the_ready(self) -> Ready:
+        if self._ready is None:
+            raise HarnessError("the server has not been started", where="embedded server")
+        return self._ready
+
+    def _the_control(self) -> Control:
+        if self._control is None:
+            raise HarnessError("the server has not been started", where="embedded server")
+        return self._control
+
+    def _emit(
+        self,
+        state: _State,
+        *,
+        pid: int,
+        address: str = "",
+        exit_code: int | None = None,
+        detail: str = "",
+        offset: int | None = None,
+    ) -> None:
+        event = ServerEvent(
+            state=state,
+            pid=pid,
+            address=address,
+            exit_code=exit_code,
+            detail=detail,
+            server_log_offset=self._log_size() if offset is None else offset,
+        )
+        self._around.emit(event)
+
+    def _log_size(self) -> int:
+        try:
+            return self._around.server_log.stat().st_size
+        except OSError:
+            return 0
+
+    def _log_tail(self, offset: int) -> str:
+        """The last lines of the server's log, from ``offset`` on at most."""
+        try:
+            with self._around.server_log.open("rb") as log:
+                log.seek(max(offset, self._log_size() - _TAIL_BYTES))
+                text = log.read(_TAIL_BYTES).decode(errors="backslashreplace")
+        except OSError as error:
+            return f"(its log cannot be read: {error})"
+        return "\n".join(text.splitlines()[-_TAIL_LINES:])

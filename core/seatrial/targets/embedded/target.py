@@ -1,0 +1,42 @@
+"""The embedded target: our own server, our own clients, the real restic repository format between them."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from seatrial.config.model import MIB, ActionName
+from seatrial.targets.embedded.process import EmbeddedServer
+from seatrial.targets.protocols import Availability, Surroundings, TargetClient, Traits
+
+_CHUNK_BYTES = 512 * 1024
+"""Files up to this are one blob, longer ones are cut no shorter (restic_format: chunks)."""
+
+
+class EmbeddedTarget:
+    """``targets.protocols.Target``. Threading: immutable."""
+
+    name = "embedded"
+    traits = Traits(
+        exclusive=frozenset({ActionName.GC, ActionName.VERIFY_REPOSITORY}),
+        chunk_bytes=_CHUNK_BYTES,
+        keeps=frozenset({"mtime", "mode", "xattr", "hardlink", "owner", "odd-names"}),
+        client_memory_bytes=40 * MIB,
+        deleted_in_gc="packs, or parts of packs, that no snapshot refers to",
+        tolerances=("deleting a snapshot takes a shared lock, so a snapshot may disappear while another client lists or restores it",),
+    )
+
+    def availability(self) -> Availability:
+        try:
+            version = metadata.version("seatrial")
+        except metadata.PackageNotFoundError:  # a checkout that was never installed
+            version = "checkout"
+        return Availability(usable=True, version=version)
+
+    def make_server(self, around: Surroundings) -> EmbeddedServer:
+        return EmbeddedServer(around)
+
+    def make_client(self, around: Surroundings, directory: Path) -> TargetClient:
+        from seatrial.targets.embedded.client import EmbeddedClient  # noqa: PLC0415 (compression and ciphers load with the first client)
+
+        return EmbeddedClient(around, directory)
