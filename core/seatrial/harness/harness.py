@@ -32,7 +32,7 @@ from seatrial.observe.directories import storage_stats, write_storage_stats
 from seatrial.resources import marked_directory, raise_open_files, remove_marked_tree
 from seatrial.seeds import new_root_seed
 from seatrial.targets.protocols import Server, Surroundings, Target
-from seatrial.targets.registry import find_target
+from seatrial.targets.registry import target_named
 from seatrial.workload.writers import new_file_writer
 
 
@@ -58,7 +58,7 @@ class HarnessSettings:
         return Plan.make(self.preset_name, self.preset, new_root_seed() if self.seed is None else self.seed)
 
     def find_target(self) -> Target:
-        return self.target or find_target(self.preset.target)
+        return self.target or target_named(self.preset.target)
 
     def begin(self, plan: Plan, clock: Clock) -> RunHistory:
         """Make the run directory and its journal."""

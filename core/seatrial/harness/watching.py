@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -66,7 +67,7 @@ class Watching:
 
     def _sample_processes(self) -> FramePart:
         command: Child | None = self._harness.server.server_cmd()
-        watched = {"engine": Watched.self()}
+        watched = {"engine": Watched(os.getpid(), with_descendants=False)}
         if command is not None and command.returncode is None:
             watched["server"] = Watched(command.pid)
         return FramePart(processes=self._processes.sample(watched))

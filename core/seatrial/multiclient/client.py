@@ -51,7 +51,7 @@ class CheckedClientSnapshotter:
         actual = self.restore_snapshot(ctx, snapshot_id, restore_dir)
         if actual.root != expected_root:
             damages = explained(compare(expected_root, actual, lookup), restore_dir)
-            error = MismatchError(snapshot_id, actual, damages)
+            error = MismatchError(snapshot_id, damages)
             report_out.writelines(f"{line}\n" for line in error.lines)
             raise error
         return actual

@@ -1,0 +1,1 @@
+"""Disturbances injected on purpose: here, damage to a repository at rest."""
