@@ -38,30 +38,36 @@ class Layer:
         for key in path[:-1]:
             branch[key] = branch = {}
         branch[path[-1]] = value
-        below = [leaf for leaf, _ in leaves(tree)]
-        merge(self.tree, tree)
-        self.origins.update(dict.fromkeys((path, *below), origin))
+        self.add(Layer(tree, dict.fromkeys((path, *(leaf for leaf, _ in leaves(tree))), origin)))
 
     def add(self, other: Layer) -> None:
         """Lay a higher layer on top: tables merge, anything else replaces."""
-        merge(self.tree, other.tree)
+        for replaced in merge(self.tree, other.tree):
+            self.origins.pop(replaced, None)
         self.origins.update(other.origins)
 
     def origin(self, path: Path) -> Origin | None:
-        """Of the key, or of the innermost table around it that a layer names; None for neither."""
-        return next((self.origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.origins), None)
+        """Of the key; of the last word on what lies below it; of the innermost table around it. None where no layer says anything."""
+        if path in self.origins:
+            return self.origins[path]
+        below = (origin for key, origin in reversed(self.origins.items()) if key[: len(path)] == path)
+        around = (self.origins[path[:n]] for n in range(len(path) - 1, 0, -1) if path[:n] in self.origins)
+        return next(below, next(around, None))
 
 
-def merge(below: Table, above: Mapping[str, object]) -> None:
-    """Put ``above`` into ``below``, in place; no table of ``above`` is shared afterwards."""
+def merge(below: Table, above: Mapping[str, object], path: Path = ()) -> list[Path]:
+    """Put ``above`` into ``below``, in place; no table of ``above`` is shared. Returns where a table took another value's place."""
+    replaced: list[Path] = []
     for key, value in above.items():
-        if isinstance(value, Mapping):
-            kept = below.get(key)
-            table: Table = kept if isinstance(kept, dict) else {}
-            below[key] = table
-            merge(table, value)
-        else:
+        if not isinstance(value, Mapping):
             below[key] = value
+            continue
+        kept = below.get(key)
+        if not isinstance(kept, dict):
+            replaced += [(*path, key)] if key in below else []
+            below[key] = kept = {}
+        replaced += merge(kept, value, (*path, key))
+    return replaced
 
 
 def read_file(file: Traversable, *, label: str = "", optional: bool = False) -> Layer | None:
@@ -108,7 +114,7 @@ def parse(data: bytes, name: str, label: str = "") -> Layer:
 def read_environment(environ: Mapping[str, str], bare: Path, roots: Iterable[str]) -> Layer:
     """The layer of the ``SEATRIAL_`` variables. A name that is nearly one of ours is an error; others belong to somebody else."""
     ours = (*VARIABLES, SET_VARIABLE)
-    for name in environ.keys() - ours:
+    for name in sorted(environ.keys() - ours):
         prefix, _, word = name.partition("_")
         near = difflib.get_close_matches(word, [own.partition("_")[2] for own in ours], 1, 0.8) if prefix == "SEATRIAL" else []
         if near:

@@ -87,8 +87,9 @@ def load_config(
     whole, notes = _files(config_file)
     name = preset or environ.get("SEATRIAL_PRESET") or whole.tree.get("default_preset") or Config().default_preset
     bare = ("presets", str(name))
-    whole.add(read_environment(environ, bare, ROOTS))
-    whole.add(read_settings(sets, bare, ROOTS))
+    for layer in (read_environment(environ, bare, ROOTS), read_settings(sets, bare, ROOTS)):
+        _refuse_new_presets(layer, whole)
+        whole.add(layer)
     _extend_presets(whole)
     config: Config = Checker(whole.origin).record(Config, whole.tree, ())
     loaded = LoadedConfig(config=config, origins=whole.origins, notes=notes)
@@ -118,6 +119,15 @@ def _same(local: FilePath, built_in: object) -> bool:
         return isinstance(built_in, FilePath) and local.samefile(built_in)
     except OSError:
         return False
+
+
+def _refuse_new_presets(settings: Layer, files: Layer) -> None:
+    """A setting changes a preset; one that would make another is a slip of the pen."""
+    presets = files.tree.get("presets")
+    known = [*presets] if isinstance(presets, dict) else []
+    for path, origin in settings.origins.items():
+        if path[0] == "presets" and path[1:2] and path[1] not in known:
+            raise UsageError(f"{dotted(path)}: no such preset: {path[1]!r}", where=origin.where, remedy=nearest(path[1], known))
 
 
 def _extend_presets(whole: Layer) -> None:
@@ -161,4 +171,6 @@ def _extend(whole: Layer, presets: Table, name: str, done: set[str], chain: tupl
 
 def _values(config: Config) -> Iterator[tuple[Path, object]]:
     """Every value of the records, default or not, as TOML has it; None is left out."""
-    yield from ((path, value) for path, value in leaves(msgspec.to_builtins(config)) if value is not None and value != {})
+    for path, value in leaves(msgspec.to_builtins(config)):
+        if value is not None and value != {}:
+            yield path, list(value) if isinstance(value, tuple) else value
