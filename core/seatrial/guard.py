@@ -21,6 +21,8 @@ MARKER_NAME = ".seatrial-directory"
 MARKER_TEXT = b"Signature: seatrial-4b7d1c52\nMade by seatrial, which may delete this directory and everything below it.\n"
 _SIGNATURE = MARKER_TEXT.split(b"\n", 1)[0]
 TOKEN_VARIABLE = "SEATRIAL_GUARD"  # noqa: S105 - a variable's name, not a secret
+IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
+"""Whoever ends a whole process tree by these must not end the guard before us."""
 
 _GRACE_S = 1.0
 _ROUND_S = 0.02
@@ -192,8 +194,8 @@ class _Charges:
 
 def main(token: str) -> None:
     """Serve orders until end of file, then end what is left."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
-        signal.signal(number, signal.SIG_IGN)  # Ctrl-C in the terminal must not end the guard before us
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     os.chdir("/")  # holds no file system
     charges = _Charges(token)
     rest = b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -108,6 +109,8 @@ class Guardian:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        # Inherited, so that no signal finds the guard before it ignores them itself.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, guard.IGNORED_SIGNALS)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(guard.__file__).resolve()), self.token],
@@ -124,6 +127,8 @@ class Guardian:
                 where=sys.executable,
                 remedy="free processes or file descriptors (ulimit -u, ulimit -n), then run again",
             ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         orders = b"".join(b"+g %d\0" % group for group in self._groups)
         orders += b"".join(b"+d " + name + b"\0" for name in self._directories)
         if orders and not self._write(orders):
