@@ -27,12 +27,12 @@ class Alarms:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._heap: list[tuple[float, int]] = []
-        self._pending: dict[int, Callable[[], None]] = {}
+        self._pending: dict[int, Callable[[], object]] = {}
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def at(self, when_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+    def at(self, when_s: float, callback: Callable[[], object]) -> Callable[[], None]:
         """Run ``callback`` once the monotonic clock shows ``when_s``; after ``close`` nothing runs.
 
         Returns a function that takes it back.
@@ -51,7 +51,7 @@ class Alarms:
             self._wake.set()
         return lambda: self._take_back(number)
 
-    def after(self, delay_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+    def after(self, delay_s: float, callback: Callable[[], object]) -> Callable[[], None]:
         """``at``, counted from now."""
         return self.at(self._clock.monotonic_s() + delay_s, callback)
 
@@ -85,8 +85,8 @@ class Alarms:
             if not due:
                 self._clock.wait(self._wake, timeout_s)
 
-    def _due(self) -> tuple[list[Callable[[], None]], float]:
-        due: list[Callable[[], None]] = []
+    def _due(self) -> tuple[list[Callable[[], object]], float]:
+        due: list[Callable[[], object]] = []
         now_s = self._clock.monotonic_s()
         while self._heap:
             when_s, number = self._heap[0]
@@ -99,7 +99,7 @@ class Alarms:
         return due, _IDLE_S
 
 
-def _shielded(callback: Callable[[], None]) -> None:
+def _shielded(callback: Callable[[], object]) -> None:
     # One broken callback must not cost the others their deadline; it is still shown, by the hook for dying threads.
     try:
         callback()

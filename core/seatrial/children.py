@@ -219,7 +219,7 @@ class Children:
         cwd: Path | None = None,
         stdin: bytes = b"",
         deadline_s: float | None = None,
-        on_exit: Callable[[Child], None] | None = None,
+        on_exit: Callable[[Child], object] | None = None,
     ) -> Child:
         """Start a program.
 
@@ -317,7 +317,7 @@ class Children:
         cwd: Path | None,
         stdin: bytes,
         deadline_s: float | None,
-        on_exit: Callable[[Child], None] | None,
+        on_exit: Callable[[Child], object] | None,
     ) -> Child:
         if self._closed:
             raise HarnessError("no program can be started any more: the run is closing", where=argv[0])
@@ -350,7 +350,7 @@ class Children:
             child.end_at(deadline_s)
         return child
 
-    def _attend(self, child: Child, on_exit: Callable[[Child], None] | None) -> None:
+    def _attend(self, child: Child, on_exit: Callable[[Child], object] | None) -> None:
         """Tell the guard of a new child and give it its thread; whatever fails, the child does not stay."""
         thread = threading.Thread(target=self._serve, args=(child, on_exit), name=f"child-{child.pid}", daemon=True)
         try:
@@ -369,7 +369,7 @@ class Children:
                 raise HarnessError(f"no thread for a child: {error}", where=child.argv[0], remedy=_EXHAUSTED[errno.EAGAIN]) from error
             raise
 
-    def _serve(self, child: Child, on_exit: Callable[[Child], None] | None) -> None:
+    def _serve(self, child: Child, on_exit: Callable[[Child], object] | None) -> None:
         try:
             child.attend()
             if on_exit is not None:

@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import stat
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,13 +34,22 @@ def now_s() -> float:
 
 
 def descriptors() -> set[str]:
-    place = Path("/dev/fd") if sys.platform == "darwin" else Path("/proc/self/fd")
-    return set(os.listdir(place))
+    return {entry.name for entry in Path("/dev/fd").iterdir()}
 
 
 def pids_in(path: Path, number: int) -> list[int]:
     assert eventually(lambda: path.exists() and len(path.read_text().split()) >= number)
     return [int(word) for word in path.read_text().split()]
+
+
+def cancel_when(marker: Path, token: CancelToken) -> threading.Thread:
+    def wait_and_cancel() -> None:
+        eventually(marker.exists)
+        token.cancel("enough")
+
+    thread = threading.Thread(target=wait_and_cancel)
+    thread.start()
+    return thread
 
 
 def test_run_returns_code_and_both_outputs(children: Children, tmp_path: Path) -> None:
@@ -178,8 +186,7 @@ def test_the_deadline_of_the_context_counts_too(children: Children, tmp_path: Pa
 def test_cancelling_the_context_ends_the_program(children: Children, tmp_path: Path) -> None:
     token = CancelToken()
     marker = tmp_path / "begun"
-    canceller = threading.Thread(target=lambda: (eventually(marker.exists), token.cancel("enough")))
-    canceller.start()
+    canceller = cancel_when(marker, token)
     done = children.run(["sh", "-c", f"touch {marker}; exec sleep 600"], scratch=tmp_path, ctx=Context(cancel=token))
     canceller.join()
     assert (done.cancelled, done.timed_out, done.returncode) == (True, False, -signal.SIGTERM)
@@ -188,8 +195,7 @@ def test_cancelling_the_context_ends_the_program(children: Children, tmp_path: P
 def test_a_cancelled_program_that_exits_0_at_term_is_still_cancelled(children: Children, tmp_path: Path) -> None:
     token = CancelToken()
     marker = tmp_path / "begun"
-    canceller = threading.Thread(target=lambda: (eventually(marker.exists), token.cancel("enough")))
-    canceller.start()
+    canceller = cancel_when(marker, token)
     script = f"trap 'exit 0' TERM; touch {marker}; while :; do sleep 0.02; done"
     done = children.run(["sh", "-c", script], scratch=tmp_path, ctx=Context(cancel=token))
     canceller.join()
@@ -297,13 +303,15 @@ def test_no_threads_left_ends_the_child_and_says_what_to_raise(children: Childre
 
 def test_two_hundred_children_leave_no_thread_no_descriptor_and_no_process(tmp_path: Path) -> None:
     before_threads, before_descriptors = threading.active_count(), descriptors()
+    pids: list[int] = []
     with Children() as made:
         for _ in range(10):
             batch = [made.spawn(["true"], stdout=tmp_path / "log", stdin=b"x", deadline_s=now_s() + 600) for _ in range(20)]
             assert [child.wait(30) for child in batch] == [0] * 20
+            pids += [child.pid for child in batch]
     assert threading.active_count() == before_threads
     assert descriptors() == before_descriptors
-    assert not any(alive(child.pid) for child in batch)
+    assert not any(map(alive, pids))
 
 
 @pytest.mark.slow

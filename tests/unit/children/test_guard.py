@@ -180,7 +180,7 @@ def test_a_number_that_another_process_has_by_now_is_left_alone(monkeypatch: pyt
     times = {4711: b"100"}
     sent: list[int] = []
     monkeypatch.setattr(guard, "_start_time", lambda pid: times.get(pid, b""))
-    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append(group))
+    monkeypatch.setattr(os, "killpg", lambda group, _: sent.append(group))
     monkeypatch.setattr(guard._Charges, "_bearers", lambda _: [])
     charges = guard._Charges("token")
     charges.order(b"+g 4711")

@@ -1,0 +1,307 @@
+"""The request socket: steering a run from outside, and strangers at the door."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from seatrial.children import Children
+from seatrial.clock import SYSTEM_CLOCK
+from seatrial.errors import HarnessError, UsageError
+from seatrial.harness import control
+from seatrial.harness.control import ADDRESS_NAME, COMMANDS, SOCKET_NAME, ControlSocket, ending, request
+from tests.support.processes import kill_and_reap, read_numbers, start_python
+from tests.support.waiting import eventually
+
+Serve = Callable[..., ControlSocket]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    made: list[ControlSocket] = []
+
+    def start(run_dir: Path, **handlers: Callable[[str], str]) -> ControlSocket:
+        served = ControlSocket(run_dir, handlers or {"status": lambda argument: f"status of {argument}"}, peer_timeout_s=0.4)
+        made.append(served)
+        served.start()
+        return served
+
+    yield start
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(params=["short", "long"])
+def run_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("r", numbered=True)
+    made = base if request.param == "short" else base / ("x" * 60) / ("y" * 60)
+    made.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def exchange(served: ControlSocket, data: bytes, *, half_close: bool = True) -> bytes:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(10)
+        peer.connect(str(served.address))
+        try:
+            peer.sendall(data)
+            if half_close:
+                peer.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # cut off while it sent
+        received = b""
+        try:
+            while piece := peer.recv(65536):
+                received += piece
+        except ConnectionResetError:
+            pass
+        return received
+
+
+def test_a_request_reaches_its_handler_and_the_answer_comes_back(run_dir: Path, serve: Serve) -> None:
+    said: list[str] = []
+
+    def note(argument: str) -> str:
+        said.append(argument)
+        return "noted"
+
+    serve(run_dir, remark=note, pause=lambda _: "paused")
+    assert request(run_dir, "remark", 'grüße "and\nmore"') == "noted"
+    assert request(run_dir, "pause") == "paused"
+    assert said == ['grüße "and\nmore"']
+
+
+def test_the_socket_is_the_owners_alone_and_removed_at_the_end(run_dir: Path, serve: Serve) -> None:
+    served = serve(run_dir)
+    assert stat.S_IMODE(served.address.stat().st_mode) == 0o600
+    assert stat.S_IMODE((run_dir / ADDRESS_NAME).stat().st_mode) == 0o600
+    if served.address.parent != run_dir:
+        assert stat.S_IMODE(served.address.parent.stat().st_mode) == 0o700
+        assert len(os.fsencode(served.address)) <= control.ADDRESS_LIMIT_BYTES
+    served.close()
+    served.close()
+    assert list(run_dir.iterdir()) == []
+    assert not served.address.exists()
+    assert served.address.parent == run_dir or not served.address.parent.exists()
+
+
+def test_a_refusal_carries_the_handlers_words(tmp_path: Path, serve: Serve) -> None:
+    def refuse(_: str) -> str:
+        raise UsageError("there are no clients left", where="chaos", remedy="add one first")
+
+    serve(tmp_path, **{"remove-client": refuse})
+    with pytest.raises(UsageError, match="chaos: there are no clients left") as caught:
+        request(tmp_path, "remove-client")
+    assert caught.value.remedy == "add one first"
+
+
+def test_a_handler_that_breaks_answers_so_and_the_next_request_is_served(tmp_path: Path, serve: Serve) -> None:
+    serve(tmp_path, gc=lambda argument: str(1 // int(argument)))
+    with pytest.raises(UsageError, match="'gc' failed inside seatrial: ZeroDivisionError"):
+        request(tmp_path, "gc", "0")
+    assert request(tmp_path, "gc", "1") == "1"
+
+
+def test_a_known_command_without_a_handler_is_refused_with_what_there_is(tmp_path: Path, serve: Serve) -> None:
+    serve(tmp_path, pause=str, status=str)
+    with pytest.raises(UsageError, match="does not take 'gc'") as caught:
+        request(tmp_path, "gc")
+    assert caught.value.remedy == "it takes: pause, status"
+
+
+def test_an_unknown_command_names_the_nearest(tmp_path: Path, serve: Serve) -> None:
+    served = serve(tmp_path)
+    with pytest.raises(UsageError, match="did you mean 'pause'") as caught:
+        request(tmp_path, "pasue")
+    assert caught.value.what == "unknown command 'pasue'"
+    assert json.loads(exchange(served, b'{"command": "pasue"}\n')) == {
+        "ok": False,
+        "error": "unknown command 'pasue'",
+        "remedy": "did you mean 'pause'?",
+    }
+
+
+def test_handlers_outside_the_closed_set_are_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not commands"):
+        ControlSocket(tmp_path, {"explode": str})
+    assert {"pause", "resume", "stop", "gc", "remark", "status"} <= COMMANDS
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\n",
+        b"\0\xff\xfe garbage\n",
+        b"[1, 2]\n",
+        b'{"command": 5}\n',
+        b'{"command": "status", "more": 1}\n',
+        b'{"command": "status"',
+        b"[" * 60_000 + b"\n",
+        b"x" * 1_000_000,
+        b"",
+    ],
+    ids=["empty", "binary", "list", "type", "key", "torn", "deep", "endless", "nothing"],
+)
+def test_garbage_is_refused_and_the_next_peer_served(tmp_path: Path, serve: Serve, garbage: bytes) -> None:
+    served = serve(tmp_path)
+    answer = exchange(served, garbage)
+    assert answer == b"" or json.loads(answer)["ok"] is False
+    assert request(tmp_path, "status", "x") == "status of x"
+
+
+def test_silent_and_trickling_peers_are_cut_off_and_delay_nobody(tmp_path: Path, serve: Serve) -> None:
+    served = serve(tmp_path)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(control.PEERS_LIMIT - 1)]
+    for peer in silent:
+        peer.connect(str(served.address))
+        peer.send(b'{"comm')
+    began_s = SYSTEM_CLOCK.monotonic_s()
+    assert request(tmp_path, "status", "x") == "status of x"
+    assert SYSTEM_CLOCK.monotonic_s() - began_s < 0.3
+    for peer in silent:
+        peer.settimeout(5)
+        assert peer.recv(1) == b""
+        peer.close()
+
+
+def test_more_peers_than_it_holds_wait_and_are_served(tmp_path: Path, serve: Serve) -> None:
+    served = serve(tmp_path)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(control.PEERS_LIMIT + 4)]
+    for peer in silent:
+        peer.connect(str(served.address))
+    assert eventually(lambda: len(served._peers) == control.PEERS_LIMIT)
+    assert request(tmp_path, "status", "x", timeout_s=10) == "status of x"
+    assert len(served._peers) <= control.PEERS_LIMIT
+    for peer in silent:
+        peer.close()
+
+
+def test_a_peer_that_never_reads_its_answer_is_cut_off(tmp_path: Path, serve: Serve) -> None:
+    served = serve(tmp_path, status=lambda _: "x" * (8 << 20))
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(served.address))
+        peer.sendall(b'{"command": "status"}\n')
+        assert eventually(lambda: served._peers)
+        assert eventually(lambda: not served._peers, 5)
+    assert len(request(tmp_path, "status")) == 8 << 20
+
+
+def test_many_at_once_each_get_their_own_answer(tmp_path: Path, serve: Serve) -> None:
+    serve(tmp_path, remark=lambda argument: argument)
+    answers: dict[str, str] = {}
+
+    def ask(word: str) -> None:
+        answers[word] = request(tmp_path, "remark", word)
+
+    threads = [threading.Thread(target=ask, args=(str(number),)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {str(number): str(number) for number in range(40)}
+
+
+def test_an_engine_that_does_not_answer_is_said_to_hang(tmp_path: Path, serve: Serve) -> None:
+    release = threading.Event()
+    serve(tmp_path, status=lambda _: str(release.wait(30)))
+    began_s = SYSTEM_CLOCK.monotonic_s()
+    with pytest.raises(HarnessError, match="does not answer within"):
+        request(tmp_path, "status", timeout_s=0.2)
+    assert SYSTEM_CLOCK.monotonic_s() - began_s < 3
+    release.set()
+
+
+def test_too_long_an_argument_is_not_even_sent(tmp_path: Path, serve: Serve) -> None:
+    serve(tmp_path)
+    with pytest.raises(UsageError, match="longer than"):
+        request(tmp_path, "status", "x" * control.LINE_LIMIT_BYTES)
+
+
+def test_a_run_without_a_socket_is_not_active_and_its_end_is_told(run_dir: Path) -> None:
+    with pytest.raises(UsageError, match="the run is not active: it has no readable journal"):
+        request(run_dir, "stop")
+    with pytest.raises(UsageError, match="no such run directory"):
+        request(run_dir / "missing", "stop")
+    event = {"kind": "end", "verdict": 2, "exit_code": 1, "reason": "3 defects"}
+    record = {"seq": 9, "at_ns": 1_700_000_000_123_456_789, "event": event}
+    (run_dir / "journal-000001.jsonl").write_text(
+        '{"seq": 8, "at_ns": 1, "event": {"kind": "phase"}}\n' + json.dumps(record) + '\n{"seq": 10, "at'
+    )
+    assert ending(run_dir) == "it ended at 2023-11-14T22:13:20Z with FAIL (3 defects)"
+    with pytest.raises(UsageError, match="it ended at 2023-11-14T22:13:20Z with FAIL"):
+        request(run_dir, "pause")
+
+
+def test_a_stale_socket_of_a_killed_engine_is_told_and_taken_over(run_dir: Path, serve: Serve) -> None:
+    program = """
+import sys, threading
+from pathlib import Path
+from seatrial.children import Children
+from seatrial.harness.control import ControlSocket
+children = Children()
+children.run(["true"], scratch=Path(sys.argv[1]))
+ControlSocket(Path(sys.argv[1]), {}, children=children).start()
+print(children.guard_pid, flush=True)
+threading.Event().wait()
+"""
+    engine = start_python(program, str(run_dir), home=run_dir)
+    try:
+        assert read_numbers(engine)
+        with pytest.raises(UsageError, match="does not take 'stop'"):
+            request(run_dir, "stop")
+        with pytest.raises(HarnessError, match="another engine serves this run"):
+            ControlSocket(run_dir, {}).start()
+        with pytest.raises(UsageError, match="does not take 'stop'"):
+            request(run_dir, "stop")
+    finally:
+        kill_and_reap(engine)
+    (run_dir / "journal-000001.jsonl").write_text('{"seq": 1, "at_ns": 1700000000000000000, "event": {"kind": "plan"}}\n')
+    with pytest.raises(UsageError, match="not active: it broke off, its last event is of 2023-11-14T22:13:20Z"):
+        request(run_dir, "stop")
+    address = Path(json.loads((run_dir / ADDRESS_NAME).read_text())["socket"])
+    if address.parent != run_dir:
+        assert eventually(lambda: not address.parent.exists(), 5)  # the guard has removed it
+    serve(run_dir)
+    assert request(run_dir, "status", "x") == "status of x"
+
+
+def test_a_run_directory_that_was_moved_is_found_beside_its_journal(tmp_path: Path, serve: Serve) -> None:
+    (tmp_path / "old").mkdir()
+    serve(tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert request(tmp_path / "new", "status", "x") == "status of x"
+    assert (tmp_path / "new" / SOCKET_NAME).exists()
+
+
+def test_close_ends_the_thread_and_gives_back_all_descriptors(run_dir: Path) -> None:
+    before = threading.active_count(), descriptors()
+    served = ControlSocket(run_dir, {"status": str})
+    served.start()
+    idle = socket.socket(socket.AF_UNIX)
+    idle.connect(str(served.address))
+    request(run_dir, "status")
+    served.close()
+    idle.close()
+    assert (threading.active_count(), descriptors()) == before
+
+
+def test_a_private_directory_is_released_from_the_guard_when_it_is_removed(tmp_path: Path) -> None:
+    run_dir = tmp_path / ("x" * 120)
+    run_dir.mkdir()
+    with Children() as children:
+        served = ControlSocket(run_dir, {}, children=children)
+        served.start()
+        assert served.address.parent in {Path(os.fsdecode(name)) for name in children._guardian._directories}
+        served.close()
+        assert not children._guardian._directories
