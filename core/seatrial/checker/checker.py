@@ -14,7 +14,7 @@ from seatrial.checker.fingerprint import Fingerprint
 from seatrial.checker.mismatch import MismatchError
 from seatrial.checker.protocols import Snapshotter
 from seatrial.context import Context, unwrap_context
-from seatrial.errors import CancelledError, DeadlineExceededError, HarnessError, OperationError
+from seatrial.errors import CancelledError, DeadlineExceededError, OperationError
 from seatrial.history.journal import split_trees
 from seatrial.history.ledger import Ledger, SnapshotRow
 from seatrial.history.reconcile import LATE, LOST, PHANTOM, Reconciliation
@@ -75,7 +75,7 @@ class Checker:
             raise OperationError("no fingerprint is known for this snapshot", cause="no-fingerprint", where=row.id)
         report = io.StringIO()
         try:
-            return self._snapshotter.restore_snapshot_compare(ctx, row.id, into, row.root, self._node, report)
+            return self._snapshotter.restore_snapshot_compare(ctx, row.id, into, row.root, self._ledger.node, report)
         except MismatchError as error:
             keep_evidence(self._evidence / op, into, [damage.path for damage in error.damages], report.getvalue())
             raise
@@ -150,12 +150,6 @@ class Checker:
                 verdict=Verdict.INCONCLUSIVE,
                 **facts,
             )
-
-    def _node(self, node_id: str) -> bytes:
-        node = self._ledger.node(node_id)
-        if node is None:
-            raise HarnessError(f"fingerprint node {node_id} is not in the ledger", remedy="the journals of this prefix are incomplete")
-        return node
 
     def _listed(self, listing: Callable[[], list[ListedSnapshot]], op: str, client: str, *, settled: bool) -> list[str]:
         began = self._ledger.begin_listing()

@@ -1,4 +1,4 @@
-"""The history of one run while it is being made: its directory, journal, fold, ledger, and the prefix it holds."""
+"""The history of one run while it is being made: its directory, journal, fold, ledger, and its prefix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seatrial.checker.nodes import child_ids
 from seatrial.clock import Clock
 from seatrial.engine.plan import Plan
 from seatrial.harness.identity import plan_event
-from seatrial.harness.prefix import claim
+from seatrial.harness.prefix import Prefix
 from seatrial.history.events import Event, Record
 from seatrial.history.fold import RunFold
 from seatrial.history.journal import Journal
@@ -32,13 +32,8 @@ class RunHistory:
         self, plan: Plan, target: Target, *, runs_dir: Path, repo_path_prefix: Path | None, command: Sequence[str], clock: Clock
     ) -> None:
         with ExitStack() as undo:
-            if repo_path_prefix is not None:
-                self.prefix, lock = claim(repo_path_prefix)
-                undo.callback(lock.release)
             self.run = create_run(runs_dir, plan.preset_name, clock)
-            if repo_path_prefix is None:
-                self.prefix, lock = claim(self.run.path / "repository")
-                undo.callback(lock.release)
+            self.prefix = Prefix.prepare(repo_path_prefix or self.run.path / "repository")
             self.ledger = Ledger(self.prefix.metadata, child_ids, clock)
             undo.callback(self.ledger.close)
             self.journal = Journal(self.run.path, clock)

@@ -49,9 +49,8 @@ class CheckedClientSnapshotter:
         self, ctx: Context, snapshot_id: str, restore_dir: Path, expected_root: str, lookup: NodeLookup, report_out: TextIO
     ) -> Fingerprint:
         actual = self.restore_snapshot(ctx, snapshot_id, restore_dir)
-        if actual.root != expected_root:
-            damages = explained(compare(expected_root, actual, lookup), restore_dir)
-            error = MismatchError(snapshot_id, damages)
+        if differences := compare(expected_root, actual, lookup):
+            error = MismatchError(snapshot_id, explained(differences, restore_dir))
             report_out.writelines(f"{line}\n" for line in error.lines)
             raise error
         return actual
