@@ -17,8 +17,10 @@ import msgspec
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import HarnessError
 from seatrial.history.events import Event, Record, Trees
+from seatrial.history.locks import hold, is_held
 from seatrial.history.reader import JournalDamagedError, JournalFollower, JournalGap, JournalGapError, follow, read_journal
 from seatrial.history.segments import MAX_LINE_BYTES, SEGMENT_BYTES, compress_segment, plain_path, segment_numbers
+from seatrial.resources import Ballast
 
 __all__ = [
     "Journal",
@@ -27,12 +29,14 @@ __all__ = [
     "JournalGap",
     "JournalGapError",
     "follow",
+    "is_running",
     "read_journal",
     "split_trees",
 ]
 
 BALLAST_BYTES = 4 << 20
 BALLAST_NAME = "ballast"
+LOCK_NAME = "journal.lock"
 TREES_BYTES = 4 << 20
 _OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -56,7 +60,10 @@ class Journal:
         segment_bytes: int = SEGMENT_BYTES,
         ballast_bytes: int = BALLAST_BYTES,
     ) -> None:
-        """Begin the journal of ``directory``, which exists and has none yet. Raises ``HarnessError``."""
+        """Begin the journal of ``directory``, which exists and has none yet.
+
+        Raises ``HarnessError``, and ``UsageError`` where there is no room for the ballast.
+        """
         self._directory, self._clock = directory, clock
         self._segment_bytes = segment_bytes
         self._host = b'"host":' + msgspec.json.encode(host) + b"," if host else b""
@@ -68,13 +75,17 @@ class Journal:
         self._closed = False
         self._to_compress: list[int] = []
         self._compressor: threading.Thread | None = None
-        self._ballast = directory / BALLAST_NAME
         if segment_numbers(directory):
             raise HarnessError("there is a journal already", where=str(directory), remedy="every run has a directory of its own")
+        self._ballast = Ballast(directory / BALLAST_NAME, ballast_bytes)
+        self._lock_fd = -1
         try:
-            _allocate(self._ballast, ballast_bytes)
+            self._lock_fd = self._hold_lock()
             self._fd = self._open_segment()
         except OSError as error:
+            self._ballast.release()
+            if self._lock_fd >= 0:
+                os.close(self._lock_fd)
             raise HarnessError(
                 f"the journal cannot be begun: {error.strerror}", where=str(directory), remedy="choose another --runs-dir, or make room"
             ) from error
@@ -92,7 +103,7 @@ class Journal:
     @property
     def ballast_released(self) -> bool:
         """The disk was full while an event was written: what is left is for the last events, the run should end."""
-        return not self._ballast.exists()
+        return not self._ballast.path.exists()
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber`` with every record from now on."""
@@ -135,7 +146,8 @@ class Journal:
                 os.close(self._fd)
         if compressor is not None:
             compressor.join()
-        self._ballast.unlink(missing_ok=True)
+        self._ballast.release()
+        os.close(self._lock_fd)
 
     def _publish(self, record: Record) -> None:
         failure: Exception | None = None
@@ -177,12 +189,16 @@ class Journal:
         ) from error
 
     def _release_ballast(self) -> bool:
-        try:
-            os.truncate(self._ballast, 0)
-            self._ballast.unlink()
-        except OSError:
-            return False
-        return True
+        """Once; False when there is nothing left to give back."""
+        there = self._ballast.path.exists()
+        self._ballast.release()
+        return there
+
+    def _hold_lock(self) -> int:
+        fd = hold(self._directory / LOCK_NAME)
+        if fd is None:
+            raise HarnessError("another process writes this journal", where=str(self._directory))
+        return fd
 
     def _open_segment(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -236,9 +252,6 @@ def split_trees(op: str, root: str, nodes: dict[str, bytes]) -> Iterator[Trees]:
         yield Trees(op=op, root=root, nodes=part)
 
 
-def _allocate(path: Path, size: int) -> None:
-    """A file that truly takes ``size`` bytes: random ones, which no file system compresses away."""
-    with path.open("xb") as file:
-        file.write(os.urandom(size))
-        file.flush()
-        os.fsync(file.fileno())
+def is_running(directory: Path) -> bool:
+    """Whether the process that writes the journal of this run directory is there."""
+    return is_held(directory / LOCK_NAME)

@@ -8,7 +8,6 @@ killed. SQLite never arbitrates.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -24,6 +23,7 @@ from seatrial.history.events import Record
 from seatrial.history.journal import Journal
 from seatrial.history.ledger_records import ActionTotals, Children, Cumulative, LedgerProblem, SnapshotRow
 from seatrial.history.live import Listing, LiveSet
+from seatrial.history.locks import hold
 from seatrial.history.projection import Projection, Run
 from seatrial.history.reader import JournalFollower, JournalGap
 from seatrial.history.recent import Recent
@@ -386,12 +386,9 @@ class Ledger:
 
 
 def _lock(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
+    fd = hold(path)
+    if fd is None:
         raise UsageError(
             "another process works under this prefix", where=str(path.parent), remedy="wait for it, or choose another --repo-path-prefix"
-        ) from error
+        )
     return fd

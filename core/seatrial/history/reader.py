@@ -15,6 +15,7 @@ from seatrial.history.events import JOURNAL_FORMAT, Record, RunEnded
 from seatrial.history.segments import MAX_LINE_BYTES, Source, open_segment, packed_path, plain_path, segment_numbers
 
 _CHUNK = 1 << 20
+_REMEDY = "copy the whole run directory again"
 BATCH = 4096
 """The most records of one poll."""
 
@@ -36,7 +37,7 @@ class JournalGapError(InconclusiveError):
     """A journal has holes or repetitions, so that no verdict can stand on it."""
 
     def __init__(self, gap: JournalGap) -> None:
-        super().__init__(str(gap), where=gap.where, remedy="copy the whole run directory again")
+        super().__init__(str(gap), where=gap.where, remedy=_REMEDY)
         self.gap = gap
 
 
@@ -57,6 +58,14 @@ class _Head(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(Record).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
+
+
+def decode_record(line: bytes, *, where: str = "") -> Record:
+    """One line. Raises ``JournalDamagedError``."""
+    try:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise JournalDamagedError(f"the line cannot be decoded: {error}", where=where, remedy=_REMEDY) from error
 
 
 class JournalFollower:
@@ -186,7 +195,7 @@ class JournalFollower:
         self._on_gap(gap)
 
     def _damaged(self, what: str, line: int) -> JournalDamagedError:
-        return JournalDamagedError(what, where=self._place(line), remedy="copy the whole run directory again")
+        return JournalDamagedError(what, where=self._place(line), remedy=_REMEDY)
 
     def _place(self, line: int) -> str:
         return f"{plain_path(self._directory, self._number)} line {line}"
