@@ -19,7 +19,7 @@ from typing import NoReturn, Protocol
 
 from seatrial.cli.lines import Narrator
 from seatrial.clock import SYSTEM_CLOCK, Clock
-from seatrial.errors import HarnessError
+from seatrial.errors import SeatrialError
 from seatrial.history.journal import JournalFollower, JournalGap, follow
 from seatrial.history.view import RunView
 from seatrial.report import Summary, write_all
@@ -33,18 +33,19 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Runnable(Protocol):
-    """What is conducted: ``seatrial.harness.trial.Trial``, prepared."""
+    """What is conducted: ``seatrial.harness.trial.Trial``."""
 
-    run_id: str
-    directory: Path
+    @property
+    def directory(self) -> Path | None:
+        """The run directory, once there is one."""
 
     def view(self) -> RunView:
         """The run as it is; any thread."""
 
     def run(self) -> ExitCode:
-        """All phases; raises ``SeatrialError`` when it cannot be set up."""
+        """All phases; raises ``SeatrialError`` when it cannot be carried through."""
 
-    def stop(self, now: bool, reason: str) -> None:
+    def stop(self, *, now: bool, reason: str, interrupted: bool = False) -> None:
         """End it: cleanly, or at once; any thread, returns soon."""
 
 
@@ -73,32 +74,36 @@ class Conductor:
         self._trial, self._narrator, self._clock, self._leave = trial, narrator, clock, leave
         # SimpleQueue.put is reentrant: a handler may interrupt a put. Signals and one _Done: it stays short.
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._journal: JournalFollower | None = None
         self._code: ExitCode | None = None
         self._error: BaseException | None = None
         self._stops = 0
         self._aborted_s: float | None = None
 
+    @property
+    def stopped(self) -> bool:
+        """Somebody asked it to stop."""
+        return self._stops > 0
+
     def conduct(self) -> ExitCode:
         """Run to the end, write the reports, tell the closing lines. Raises what the trial raised, after that."""
         thread = threading.Thread(target=self._work, name="trial", daemon=True)
-        with _signals_to(self._inbox.put), follow(self._trial.directory, on_gap=_pass_over) as journal:
+        with _signals_to(self._inbox.put):
             thread.start()
             try:
                 while not self._next_is_done():
-                    self._tell(journal)
+                    self._tell()
                 thread.join()
-                self._tell(journal)
+                self._tell()
             except BaseException:
                 # A defect of the commentary must not leave a run behind that nobody watches.
                 self._trial.stop(now=True, reason="the command failed")
                 thread.join(ABORT_S)
                 raise
+            finally:
+                if self._journal is not None:
+                    self._journal.close()
         return self._close()
-
-    @property
-    def stopped(self) -> bool:
-        """Somebody asked it to stop."""
-        return self._stops > 0
 
     def _work(self) -> None:
         try:
@@ -128,15 +133,23 @@ class Conductor:
     def _stop(self, reason: str) -> None:
         self._stops += 1
         if self._stops == 1:
-            self._trial.stop(now=False, reason=reason)
+            self._narrator.note(f"{reason}: the run stops; once more ends it at once")
+            self._trial.stop(now=False, reason=reason, interrupted=True)
         elif self._stops == 2:
+            self._narrator.note(f"{reason}: the run is ended at once")
             self._aborted_s = self._clock.monotonic_s()
-            self._trial.stop(now=True, reason=reason)
+            self._trial.stop(now=True, reason=reason, interrupted=True)
         else:
             self._leave(ExitCode.INTERRUPTED)
 
-    def _tell(self, journal: JournalFollower) -> None:
-        while records := journal.poll():
+    def _tell(self) -> None:
+        if self._journal is None:
+            directory = self._trial.directory
+            if directory is None:
+                return
+            self._narrator.start(directory)
+            self._journal = follow(directory, on_gap=_pass_over)
+        while records := self._journal.poll():
             for record in records:
                 self._narrator.record(record)
         self._narrator.tick(self._trial.view())
@@ -147,14 +160,14 @@ class Conductor:
             self._narrator.finish(summary)
         if self._error is not None:
             raise self._error
-        codes = [code for code in (self._code, summary.judgement.exit_code if summary else None) if code is not None]
-        return worst_exit_code(codes)
+        codes = (self._code, summary.judgement.exit_code if summary else None)
+        return worst_exit_code(code for code in codes if code is not None)
 
     def _report(self) -> Summary | None:
-        """None where the trial failed before it had written anything, so that its own error is the one to show."""
+        """None where the run failed before it had anything to report, so that its own error is the one to show."""
         try:
-            return write_all(self._trial.directory)
-        except HarnessError:
+            return write_all(self._trial.directory) if self._trial.directory else None
+        except SeatrialError:
             if self._error is None:
                 raise
             return None

@@ -24,6 +24,7 @@ from seatrial.cli.terminal import Screen
 from seatrial.history.events import Finding, Record, Trees
 from seatrial.history.view import RunView
 from seatrial.report.document import document
+from seatrial.report.prose import plain
 from seatrial.report.summary import Summary
 
 _encode = msgspec.json.Encoder().encode
@@ -32,17 +33,23 @@ _encode = msgspec.json.Encoder().encode
 class JsonLines:
     """A narrator for machines."""
 
-    def __init__(self, screen: Screen, detail: Detail = Detail.NORMAL) -> None:
-        self._screen, self._detail = screen, detail
+    def __init__(
+        self, screen: Screen, diagnostics: Screen, seed: int, command: tuple[str, ...] = (), detail: Detail = Detail.NORMAL
+    ) -> None:
+        self._screen, self._diagnostics, self._detail = screen, diagnostics, detail
+        self._seed, self._command = seed, command
         self._run_id = ""
 
     @property
     def lost(self) -> bool:
         return self._screen.lost
 
-    def start(self, run_id: str, directory: Path, seed: int, command: tuple[str, ...]) -> None:
-        self._run_id = run_id
-        self._put("start", directory=str(directory), seed=seed, command=command)
+    def start(self, directory: Path) -> None:
+        self._run_id = directory.name
+        self._put("start", directory=str(directory), seed=self._seed, command=self._command)
+
+    def note(self, text: str) -> None:
+        self._diagnostics.line(f"seatrial: {plain(text)}")
 
     def record(self, record: Record) -> None:
         if isinstance(record.event, Trees) or (self._detail is Detail.QUIET and not isinstance(record.event, Finding)):

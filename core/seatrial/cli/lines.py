@@ -55,8 +55,11 @@ class Narrator(Protocol):
     def lost(self) -> bool:
         """Nobody reads any more."""
 
-    def start(self, run_id: str, directory: Path, seed: int, command: tuple[str, ...]) -> None:
-        """The run has a directory; nothing has happened yet."""
+    def start(self, directory: Path) -> None:
+        """The run has a directory; nothing has been told yet."""
+
+    def note(self, text: str) -> None:
+        """Something about the run that is no fact of its journal."""
 
     def record(self, record: Record) -> None:
         """The next fact of the journal."""
@@ -71,26 +74,32 @@ class Narrator(Protocol):
 class Lines:
     """Text. Seed and directory first, findings at once, the verdict and how to run it again last."""
 
-    def __init__(self, screen: Screen, detail: Detail = Detail.NORMAL, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, screen: Screen, seed: int, command: tuple[str, ...] = (), detail: Detail = Detail.NORMAL, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._screen, self._detail, self._clock = screen, detail, clock
+        self._seed, self._command = seed, command_line(command)
         self._began_s = self._told_s = clock.monotonic_s()
         self._groups: set[str] = set()
-        self._command = ""
+        self._expected = ""
 
     @property
     def lost(self) -> bool:
         return self._screen.lost
 
-    def start(self, run_id: str, directory: Path, seed: int, command: tuple[str, ...]) -> None:
+    def start(self, directory: Path) -> None:
         self._began_s = self._told_s = self._clock.monotonic_s()
-        self._groups.clear()
-        self._command = command_line(command)
         if self._detail > Detail.QUIET:
-            self._screen.line(f"seed {seed}, run {plain(run_id)}", Tone.HEAD)
+            self._screen.line(f"seed {self._seed}", Tone.HEAD)
             self._screen.line(f"run directory {plain(str(directory))}")
+
+    def note(self, text: str) -> None:
+        self._say(text, Tone.WARN)
 
     def record(self, record: Record) -> None:
         event = record.event
+        if isinstance(event, PlanEvent) and event.settings.get("expect") == "fail":
+            self._expected = " (expected)"
         if isinstance(event, Finding):
             self._finding(event)
         elif self._detail > Detail.QUIET:
@@ -130,8 +139,10 @@ class Lines:
                 self._say(f"more than {SHOWN_GROUPS} different defects: the rest is in the report", Tone.BAD)
             return
         at = duration(self._clock.monotonic_s() - self._began_s)
-        tone = Tone.BAD if finding.verdict is Verdict.FAIL else Tone.WARN
-        self._screen.line(f"{at:>{_MARGIN - 2}}  {finding.verdict.name} {plain(finding.check)}: {plain(finding.message)}", tone)
+        tone = Tone.BAD if finding.verdict is Verdict.FAIL and not self._expected else Tone.WARN
+        self._screen.line(
+            f"{at:>{_MARGIN - 2}}  {finding.verdict.name}{self._expected} {plain(finding.check)}: {plain(finding.message)}", tone
+        )
         again = [f"  {'run it again':<18} {self._command}"] if self._command else []
         remedy = [f"  {'remedy':<18} {plain(finding.remedy)}"] if finding.remedy else []
         for line in (*finding_fields(finding), *remedy, *again):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -96,7 +97,8 @@ def _guarded(argv: Sequence[str] | None) -> ExitCode:
 def _complain(text: str) -> None:
     """On standard error, with what others wrote (server lines, paths) made harmless line by line."""
     plain = import_module("seatrial.report.prose").plain
-    click.echo("\n".join(map(plain, f"seatrial: {text}".splitlines())), err=True)
+    with suppress(OSError):  # a terminal that hung up: the exit code still tells
+        click.echo("\n".join(map(plain, f"seatrial: {text}".splitlines())), err=True)
 
 
 def _crashed(error: Exception) -> ExitCode:

@@ -1,0 +1,150 @@
+"""``seatrial run --dry-run``: the plan a run would follow, without starting anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.cli.presets import random_part
+from seatrial.config.model import ActionName, WriteOptions
+from seatrial.engine.plan import Plan, pick_action, weights_of
+from seatrial.report.prose import duration, pad, plain, plural, size
+from seatrial.report.text import command_line
+from seatrial.resources import free_space_bytes
+
+SHOWN_CLIENTS = 4
+SHOWN_ACTIONS = 6
+_LABEL = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Volume:
+    """Bytes of files, by mean and at most. Formula: files x size x writes, both uniform in their range; cut by the I/O limit."""
+
+    expected_bytes: int
+    most_bytes: int
+
+    @classmethod
+    def of_one_write(cls, options: WriteOptions) -> Volume:
+        files = (options.min_num_files_per_write + options.max_num_files_per_write) / 2
+        mean = int(files * (options.min_file_size + options.max_file_size) / 2)
+        most = options.max_num_files_per_write * options.max_file_size
+        if options.io_limit_per_write:
+            mean, most = min(mean, options.io_limit_per_write), min(most, options.io_limit_per_write)
+        return cls(expected_bytes=mean * options.repeat, most_bytes=most * options.repeat)
+
+    def times(self, count: float) -> Volume:
+        return Volume(expected_bytes=int(self.expected_bytes * count), most_bytes=int(self.most_bytes * count))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What a run would write and need. Random writes of a run that is limited by time cannot be counted ahead."""
+
+    one_write: Volume
+    writes: float
+    """Of all clients, as far as they can be counted: steps, and the expected share of a counted number of random actions."""
+    disk_bytes: int
+    """Data directories, the repository after deduplication, and a restored copy at every client."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> Estimate:
+        preset, options = plan.preset, plan.preset.options.write
+        weights = weights_of(preset)
+        share = weights.get(ActionName.WRITE, 0) / (sum(weights.values()) or 1)
+        stepped = Counter(preset.steps)[ActionName.WRITE] * preset.rounds
+        one_write = Volume.of_one_write(options)
+        writes = preset.clients * preset.repeat_action * (stepped + share * preset.actions_per_client)
+        data = one_write.times(writes).expected_bytes
+        duplicate = (options.min_dedupe_percent + options.max_dedupe_percent) / 200
+        return cls(one_write=one_write, writes=writes, disk_bytes=int(data * (3 - duplicate)))
+
+
+def drawn_actions(plan: Plan, client: int, count: int) -> list[ActionName]:
+    """The first random actions of a client, which the seed decides."""
+    first = len(plan.preset.steps) * plan.preset.rounds
+    weights = weights_of(plan.preset)
+    return [pick_action(weights, plan.draws(client, first + number).action) for number in range(count)]
+
+
+def random_actions(plan: Plan) -> bool:
+    """Whether the preset has any."""
+    return bool(plan.preset.duration_s or plan.preset.actions_per_client)
+
+
+def plan_lines(plan: Plan, command: tuple[str, ...], runs_dir: Path, prefix: Path | None) -> Iterator[str]:
+    """The plan for a person."""
+
+    def field(label: str, text: str) -> str:
+        return f"{label:<{_LABEL}} {plain(text)}"
+
+    preset = plan.preset
+    yield field(
+        "preset", f"{plan.preset_name} on {preset.target}" + (" (off contract: loss is expected)" if preset.expect == "fail" else "")
+    )
+    if preset.description:
+        yield field("", preset.description)
+    yield field("seed", f"{plan.seed}  (repeats the plan, not the interleaving)")
+    yield field("clients", f"{preset.clients}, {preset.in_flight or 'as many as this machine stands'} actions at a time")
+    if preset.steps:
+        rounds = f", {plural(preset.rounds, 'round')}" if preset.rounds > 1 else ""
+        yield field("each client", " -> ".join(step.value for step in preset.steps) + rounds)
+    if random_actions(plan):
+        weights = weights_of(preset)
+        yield field("then", random_part(preset))
+        total = sum(weights.values())
+        width = max(len(name.value) for name in weights)
+        for name, weight in sorted(weights.items(), key=lambda item: -item[1]):
+            yield field("", f"{pad(name.value, width)} {100 * weight / total:5.1f} %")
+        for client in range(min(SHOWN_CLIENTS, preset.clients)):
+            drawn = drawn_actions(plan, client, min(SHOWN_ACTIONS, preset.actions_per_client or SHOWN_ACTIONS))
+            yield field(f"client {client} begins", ", ".join(name.value for name in drawn))
+    repository = "the target's own verification too" if preset.verify.repository else "without the target's own verification"
+    yield field("verification", f"every live snapshot within {duration(preset.verify.budget_s)}, {repository}")
+    yield from (field(label, text) for label, text in _estimated(plan, runs_dir))
+    yield field("repository", str(prefix) if prefix else "a fresh one inside the run directory")
+    yield field("runs directory", str(runs_dir))
+    yield field("runs as", command_line(command))
+
+
+def _estimated(plan: Plan, runs_dir: Path) -> Iterator[tuple[str, str]]:
+    estimate = Estimate.of(plan)
+    counted = estimate.one_write.times(estimate.writes)
+    if estimate.writes:
+        yield "data written", f"about {size(counted.expected_bytes)} in {estimate.writes:.0f} writes, at most {size(counted.most_bytes)}"
+    if plan.preset.duration_s and weights_of(plan.preset).get(ActionName.WRITE):
+        one = estimate.one_write
+        yield "each random one", f"about {size(one.expected_bytes)}, at most {size(one.most_bytes)}"
+    free = free_space_bytes(runs_dir)
+    short = ": it may not fit; the writers stop short of filling the disk" if estimate.disk_bytes > free else ""
+    yield "disk", f"about {size(estimate.disk_bytes)} for what can be counted, {size(free)} free{short}"
+
+
+def plan_document(plan: Plan, command: tuple[str, ...], runs_dir: Path, prefix: Path | None) -> dict[str, Any]:
+    """The plan for a machine."""
+    estimate = Estimate.of(plan)
+    return {
+        "type": "plan",
+        "preset": plan.preset_name,
+        "seed": plan.seed,
+        "settings": plan.settings(),
+        "weights": {name.value: weight for name, weight in weights_of(plan.preset).items()} if random_actions(plan) else {},
+        "drawn": {
+            str(client): [name.value for name in drawn_actions(plan, client, SHOWN_ACTIONS)]
+            for client in range(min(SHOWN_CLIENTS, plan.preset.clients))
+            if random_actions(plan)
+        },
+        "estimate": {
+            "writes": estimate.writes,
+            "write_bytes_expected": estimate.one_write.expected_bytes,
+            "write_bytes_max": estimate.one_write.most_bytes,
+            "disk_bytes_expected": estimate.disk_bytes,
+            "disk_bytes_free": free_space_bytes(runs_dir),
+        },
+        "runs_dir": str(runs_dir),
+        "repo_path_prefix": str(prefix) if prefix else "",
+        "command": list(command),
+    }

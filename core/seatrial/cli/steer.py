@@ -1,0 +1,57 @@
+"""``seatrial stop | pause | resume | gc | remark``: requests to a run in another process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from seatrial.cli.options import run_argument, run_directory, runs_dir_option
+from seatrial.harness.control import request
+from seatrial.report.prose import plain
+
+
+def _ask(run: str, runs_dir: Path | None, command: str, argument: str = "") -> None:
+    click.echo(plain(request(run_directory(run, runs_dir), command, argument)))
+
+
+@click.command(short_help="Stop a run cleanly: heal, verify, report.")
+@run_argument
+@runs_dir_option
+@click.option("--now", is_flag=True, help="End it at once, without verifying.")
+def stop(run: str, runs_dir: Path | None, now: bool) -> None:
+    """Stop RUN cleanly: no new actions, then heal, verify and report, as with Ctrl-C in its terminal."""
+    _ask(run, runs_dir, "stop-now" if now else "stop")
+
+
+@click.command(short_help="Let no further action of a run begin.")
+@run_argument
+@runs_dir_option
+def pause(run: str, runs_dir: Path | None) -> None:
+    """Let no further action of RUN begin; those under way go on."""
+    _ask(run, runs_dir, "pause")
+
+
+@click.command(short_help="Let a paused run go on.")
+@run_argument
+@runs_dir_option
+def resume(run: str, runs_dir: Path | None) -> None:
+    """Let RUN go on after a pause."""
+    _ask(run, runs_dir, "resume")
+
+
+@click.command(short_help="Collect garbage in a run, now.")
+@run_argument
+@runs_dir_option
+def gc(run: str, runs_dir: Path | None) -> None:
+    """Have RUN collect garbage now; the result is in its journal."""
+    _ask(run, runs_dir, "gc")
+
+
+@click.command(short_help="Leave a remark in the journal of a run.")
+@run_argument
+@click.argument("text")
+@runs_dir_option
+def remark(run: str, text: str, runs_dir: Path | None) -> None:
+    """Leave TEXT in the journal of RUN, at this moment."""
+    _ask(run, runs_dir, "remark", text)
