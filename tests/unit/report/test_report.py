@@ -80,7 +80,11 @@ def test_the_report_of_a_clean_run_reads_like_this(tmp_path: Path) -> None:
 def test_a_finding_answers_what_maintainers_ask_back(tmp_path: Path) -> None:
     run = damaged_run(tmp_path / "run-1")
     text = render_text(summarise(run))
-    assert text.startswith("FAIL: smoke on embedded 1.0, run run-1\n  - 1 defect found, seen 2 times: a restored file differs\n  exit code 1")
+    assert text.splitlines()[:3] == [
+        "FAIL: smoke on embedded 1.0, run run-1",
+        "  - 1 defect found, seen 2 times: a restored file differs",
+        "  exit code 1: robustness failure",
+    ]
     assert FINDING.format(directory=run) in text
 
 
