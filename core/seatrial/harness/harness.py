@@ -33,7 +33,7 @@ from seatrial.resources import marked_directory, raise_open_files, remove_marked
 from seatrial.seeds import new_root_seed
 from seatrial.targets.protocols import Server, Surroundings, Target
 from seatrial.targets.registry import target_named
-from seatrial.workload.writers import new_file_writer
+from seatrial.workload.writers import writer_factory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +165,8 @@ class TestHarness:
         self.base = marked_directory(Path(tempfile.mkdtemp(prefix="engine-data-", dir=self.history.directory)))
         undo.callback(remove_marked_tree, self.base)
         self.children.adopt_directory(self.base)
-        self._writer = MultiClientFileWriter(
-            lambda ctx: new_file_writer(self.plan.preset.writer, self.base, unwrap_context(ctx), self.target.traits, self.children)
-        )
+        new_writer = writer_factory(self.plan.preset.writer, self.base / "data", self.target.traits, self.children)
+        self._writer = MultiClientFileWriter(lambda ctx: new_writer(unwrap_context(ctx).id))
         undo.callback(self._writer.cleanup_all)
 
     def _set_up_server(self, undo: ExitStack) -> None:

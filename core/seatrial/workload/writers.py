@@ -1,0 +1,25 @@
+"""The writers by the name that a preset uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from seatrial.children import Children
+from seatrial.targets.protocols import Traits
+from seatrial.workload.native import NativeFileWriter
+from seatrial.workload.protocol import FileWriter
+
+
+def writer_factory(kind: Literal["native", "fio"], parent: Path, traits: Traits, children: Children) -> Callable[[str], FileWriter]:
+    """Makes the writer of a client by its id; each has a data directory of its own below ``parent``.
+
+    ``UsageError`` at once where the program that it needs is missing.
+    """
+    if kind == "fio":
+        from seatrial.workload.fio import FioFileWriter, find_fio  # noqa: PLC0415 - only where asked for
+
+        program = find_fio()
+        return lambda client_id: FioFileWriter(parent / client_id, program, children)
+    return lambda client_id: NativeFileWriter(parent / client_id, client_id, traits.chunk_bytes, odd_names="odd-names" in traits.keeps)
