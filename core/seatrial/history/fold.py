@@ -29,7 +29,7 @@ from seatrial.history.events import (
 )
 from seatrial.history.frames import Frame
 from seatrial.history.reconcile import LOST
-from seatrial.history.tallies import ActionTally, ClientTally, RateTally, SnapshotTally
+from seatrial.history.tallies import ActionTally, ClientTally, RateTally, SnapshotTally, Times
 from seatrial.history.view import (
     ActionRow,
     ClientRow,
@@ -246,11 +246,12 @@ class RunFold:
     def _result(self, event: Result, at_ns: int) -> None:
         invoke = self._in_flight.pop(event.op, None)
         client = self._dirty_clients[event.client] = self._client(event.client)
-        client.returned(event, at_ns)
+        times = Times(event)
+        client.returned(event, times, at_ns)
         tally = self._actions.get(event.action)
         if tally is None:
             tally = self._actions[event.action] = ActionTally(event.action, "")
-        tally.add(event)
+        tally.add(event, times)
         if not event.noop:
             self._rates.add(at_ns, event.bytes)
             if event.outcome is not Outcome.OK:

@@ -24,6 +24,11 @@ BUCKETS = int(math.log(HIGHEST_S) * _SCALE - _OFFSET) + 1
 """The most counters one histogram can have."""
 
 
+def bucket_of(seconds: float) -> int:
+    """Where a duration is counted."""
+    return 0 if seconds <= LOWEST_S else min(int(math.log(seconds) * _SCALE - _OFFSET), BUCKETS - 1)
+
+
 class HistogramData(msgspec.Struct, frozen=True, kw_only=True):
     """A histogram at rest: for JSON, and for the cumulative statistics."""
 
@@ -52,9 +57,12 @@ class Histogram:
     def record(self, seconds: float) -> None:
         """Count one duration; negative ones (a clock that stepped back) count as 0."""
         value = seconds if seconds > 0.0 else 0.0
-        index = 0 if value <= LOWEST_S else min(int(math.log(value) * _SCALE - _OFFSET), BUCKETS - 1)
+        self.record_in(bucket_of(value), value)
+
+    def record_in(self, bucket: int, value: float) -> None:
+        """``record`` of what is not negative, where several histograms count the same value: ``bucket`` is ``bucket_of(value)``."""
         buckets = self._buckets
-        buckets[index] = buckets.get(index, 0) + 1
+        buckets[bucket] = buckets.get(bucket, 0) + 1
         if value > self.max_s:
             self.max_s = value
         if not self.count or value < self.min_s:

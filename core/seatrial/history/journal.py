@@ -10,7 +10,9 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -111,12 +113,16 @@ class Journal:
             self._subscribers.append(subscriber)
 
     def append(self, event: Event) -> Record:
-        """Write one event; returns once it is handed to the kernel.
+        """Write one event; returns once it is handed to the kernel. Text that is not UTF-8 (names of files) is escaped in the record.
 
         Raises ``HarnessError`` when it is longer than ``MAX_LINE_BYTES``, when the journal is closed, or when it cannot be written:
         the disk is full although the ballast was given back, or fails. The journal is then as before and may be tried again.
         """
-        body = self._encode(event)
+        try:
+            body = self._encode(event)
+        except UnicodeEncodeError:
+            event = _printable(event)
+            body = self._encode(event)
         if len(body) > MAX_LINE_BYTES - 1024:
             raise HarnessError(
                 f"an event of {len(body):,} bytes ({type(event).__name__}) is too long for the journal",
@@ -250,6 +256,20 @@ def split_trees(op: str, root: str, nodes: dict[str, bytes]) -> Iterator[Trees]:
         size += length
     if part or not nodes:
         yield Trees(op=op, root=root, nodes=part)
+
+
+def _printable(value: Any) -> Any:
+    """The same with lone surrogates, as ``os.fsdecode`` makes them, shown as escapes: JSON cannot hold them."""
+    if isinstance(value, str):
+        # An enum's text is ours and stays an enum.
+        return value if isinstance(value, Enum) else value.encode(errors="backslashreplace").decode()
+    if isinstance(value, msgspec.Struct):
+        return type(value)(**{name: _printable(item) for name, item in msgspec.structs.asdict(value).items()})
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value
 
 
 def is_running(directory: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seatrial.history.events import Invoke, Result
 from seatrial.history.frames import CacheFrame, ClientFrame, ClientState
-from seatrial.history.histogram import Histogram
+from seatrial.history.histogram import Histogram, bucket_of
 from seatrial.history.view import ActionRow, ClientRow, Latency, Rates, SnapshotState, SnapshotView
 from seatrial.verdicts import Outcome
 
@@ -23,6 +23,17 @@ def latency(histogram: Histogram) -> Latency:
 _NO_LATENCY = Latency()
 
 
+class Times:
+    """The two durations of a result and their buckets, made once for the five histograms that count them."""
+
+    __slots__ = ("queue_bucket", "queue_s", "service_bucket", "service_s")
+
+    def __init__(self, result: Result) -> None:
+        self.service_s = result.service_s if result.service_s > 0.0 else 0.0
+        self.queue_s = result.queue_s if result.queue_s > 0.0 else 0.0
+        self.service_bucket, self.queue_bucket = bucket_of(self.service_s), bucket_of(self.queue_s)
+
+
 class ActionTally:
     """One action, of one client or of all."""
 
@@ -35,16 +46,16 @@ class ActionTally:
         self.service, self.queue = Histogram(), Histogram()
         self.row: ActionRow | None = None
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Result, times: Times) -> None:
         """Count one result."""
         self.row = None
-        self.queue.record(result.queue_s)
+        self.queue.record_in(times.queue_bucket, times.queue_s)
         self.bytes += result.bytes
         self.files += result.files
         if result.noop:
             self.noop += 1
             return
-        self.service.record(result.service_s)
+        self.service.record_in(times.service_bucket, times.service_s)
         if result.outcome is Outcome.OK:
             self.ok += 1
         elif result.outcome is Outcome.FAILED:
@@ -133,12 +144,12 @@ class ClientTally:
         """An action has begun."""
         self.enter("running", at_ns, invoke.action, invoke.op)
 
-    def returned(self, result: Result, at_ns: int) -> ActionTally:
-        """An action has returned; gives back its tally for this client, already counted."""
+    def returned(self, result: Result, times: Times, at_ns: int) -> None:
+        """An action has returned."""
         if result.noop:
             self.noop += 1
         else:
-            self.service.record(result.service_s)
+            self.service.record_in(times.service_bucket, times.service_s)
             if result.outcome is Outcome.OK:
                 self.ok += 1
             elif result.outcome is Outcome.FAILED:
@@ -153,8 +164,7 @@ class ClientTally:
         tally = self.actions.get(result.action)
         if tally is None:
             tally = self.actions[result.action] = ActionTally(result.action, self.id)
-        tally.add(result)
-        return tally
+        tally.add(result, times)
 
     def told(self, frame: ClientFrame, at_ns: int) -> bool:
         """Telemetry about it; whether anything changed. A frame older than the last fact says nothing."""
