@@ -363,6 +363,21 @@ def test_close_in_the_middle_of_spawning_leaves_no_child(tmp_path: Path) -> None
     assert all(child.returncode is not None for child in spawned)
 
 
+def test_a_child_that_comes_up_while_all_is_closed_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Children(grace_s=0.2)
+    pids: list[int] = []
+
+    def close_just_now(pid: int) -> None:
+        pids.append(pid)
+        made.close()
+
+    monkeypatch.setattr(made._guardian, "add_group", close_just_now)
+    with pytest.raises(HarnessError, match="the run is closing"):
+        made.spawn(["env", "-i", "sleep", "600"], stdout=tmp_path / "log")
+    assert not alive(pids[0])
+    assert made._living == {}
+
+
 def test_sigchld_that_is_ignored_is_refused_because_codes_would_be_lost() -> None:
     old = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:

@@ -19,6 +19,7 @@ from tests.support.waiting import eventually
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="other processes' environments are read from /proc")
 
+# The stubborn one has an empty environment: it can be found by its group alone.
 HOLDER = """
 import os, signal, sys, threading
 from pathlib import Path
@@ -27,7 +28,8 @@ from seatrial.resources import marked_directory
 
 here = Path.cwd()
 children = Children()
-stubborn = children.spawn(["sh", "-c", "trap '' TERM HUP INT; sleep 600 & echo $!; while :; do sleep 0.05; done"], stdout=here / "log")
+script = "trap '' TERM HUP INT; sleep 600 & echo $!; while :; do sleep 0.05; done"
+stubborn = children.spawn(["env", "-i", "sh", "-c", script], stdout=here / "log")
 polite = children.spawn(["sh", "-c", "trap 'echo ended > ended; exit' TERM; echo $$; while :; do sleep 0.02; done"], stdout=here / "log")
 children.adopt_directory(marked_directory(here / "temporary" / "ours"))
 (here / "temporary" / "ours" / "deep").mkdir()
@@ -134,7 +136,7 @@ import os, signal, threading
 from pathlib import Path
 from seatrial.children import Children
 children = Children()
-first = children.spawn(["sleep", "600"], stdout=Path("log"))
+first = children.spawn(["env", "-i", "sleep", "600"], stdout=Path("log"))
 old = children.guard_pid
 os.kill(old, signal.SIGKILL)
 os.waitid(os.P_PID, old, os.WEXITED | os.WNOWAIT)

@@ -160,6 +160,11 @@ def test_garbage_is_refused_and_the_next_peer_served(tmp_path: Path, serve: Serv
     assert request(tmp_path, "status", "x") == "status of x"
 
 
+def test_a_line_without_end_is_refused_before_it_ends(tmp_path: Path, serve: Serve) -> None:
+    answer = exchange(serve(tmp_path), b"x" * 1_000_000, half_close=False)
+    assert "a request of more than" in json.loads(answer)["error"]
+
+
 def test_silent_and_trickling_peers_are_cut_off_and_delay_nobody(tmp_path: Path, serve: Serve) -> None:
     served = serve(tmp_path)
     silent = [socket.socket(socket.AF_UNIX) for _ in range(control.PEERS_LIMIT - 1)]
