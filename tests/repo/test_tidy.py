@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import subprocess
+import sys
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +120,22 @@ def test_constraints_hold_every_requirement() -> None:
     pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
     names = {re.split(r"[<>=~!\[;\s]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     assert names <= pinned
+
+
+def imports(source: str) -> set[str]:
+    """Top-level names of the packages that a module imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_what_is_imported_is_required_and_the_other_way_round() -> None:
+    sources = [text for name, text in texts() if name.startswith(("core/", "tui/")) and name.endswith(".py")]
+    imported = set().union(*map(imports, sources)) - sys.stdlib_module_names - {"seatrial", "seatrial_tui"}
+    project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    assert imported == required, "not required / not imported"
 
 
 def test_an_unexplained_requirement_is_seen() -> None:
