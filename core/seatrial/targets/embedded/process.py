@@ -64,7 +64,11 @@ class EmbeddedServer:
     is never held across a call to the server. Starts and restarts are for one thread at a time (``_starting`` sees to it).
     """
 
-    def __init__(self, around: Surroundings, *, limits: Limits | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, around: Surroundings, *, limits: Limits | None = None, clock: Clock = SYSTEM_CLOCK, program: Sequence[str] = (*_PROGRAM, "serve")
+    ) -> None:
+        """``program`` is what serves; another one is for proving that its defects are caught."""
+        self._program = program
         self._around, self._limits, self._clock = around, limits or Limits(), clock
         self._home = around.base / "server"
         self._lock, self._starting = threading.Lock(), threading.Lock()
@@ -187,7 +191,7 @@ class EmbeddedServer:
             )
             log_offset = self._log_size()
             child = self._around.children.spawn(
-                [*_PROGRAM, "serve"],
+                list(self._program),
                 stdout=self._around.server_log,
                 env=self._around.environment,
                 cwd=_PACKAGE_ROOT,
@@ -235,8 +239,8 @@ class EmbeddedServer:
 
     def _command(self, ctx: Context, args: Sequence[str]) -> Completed:
         done = self._launch(ctx, args)
-        if done.timed_out or done.cancelled:
-            # It died with its lock held, and a stale lock blocks everybody: restic's rules leave that to "unlock".
+        if done.returncode != 0 and (done.timed_out or done.cancelled):
+            # It may have died with its lock held, and a stale lock blocks everybody: restic's rules leave that to "unlock".
             with contextlib.suppress(SeatrialError):  # the run may be closing; the next start unlocks too
                 self._launch(self._limited(), ["unlock"])
         return done
@@ -254,20 +258,21 @@ class EmbeddedServer:
     @staticmethod
     def _raise_failure(done: Completed, args: Sequence[str]) -> None:
         """Raise what a command that failed said; UNKNOWN where it could not say anything."""
-        where = "embedded maintenance"
-        if done.cancelled or done.timed_out:
-            cause = "cancelled" if done.cancelled else "timeout"
-            raise OperationError(f"{args[0]}: ended by us ({cause})", cause=cause, where=where)
-        if done.returncode == 0:
+        if done.returncode == 0:  # even if it was told to end: it was quicker
             return
+        where = "embedded maintenance"
         try:
             said = msgspec.json.decode(done.stdout, type=_Failure).error
         except msgspec.MsgspecError:
             last = "\n".join(done.stderr.strip().splitlines()[-_TAIL_LINES:])
-            raise OperationError(f"{args[0]}: exit code {done.returncode}\n{last}", cause="crashed", where=where) from None
+            said = _Error(cause="crashed", message=f"exit code {done.returncode}\n{last}".rstrip())
+        message = f"{' '.join(args[:1])}: {said.message}"
+        if done.cancelled or done.timed_out:
+            cause = "cancelled" if done.cancelled else "timeout"
+            raise OperationError(f"{message} (ended by us)", cause=cause, outcome=said.outcome, where=where)
         if said.cause == "no-space":
-            raise NoSpaceError(f"{args[0]}: {said.message}", where=where, outcome=said.outcome)
-        raise OperationError(f"{args[0]}: {said.message}", cause=said.cause, outcome=said.outcome, where=where)
+            raise NoSpaceError(message, where=where, outcome=said.outcome)
+        raise OperationError(message, cause=said.cause, outcome=said.outcome, where=where)
 
     def _limited(self) -> Context:
         return Context(clock=self._clock).within(_MAINTENANCE_S)
