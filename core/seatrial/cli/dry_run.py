@@ -11,9 +11,11 @@ from typing import Any
 from seatrial.cli.presets import random_part
 from seatrial.config.model import ActionName, WriteOptions
 from seatrial.engine.plan import Plan, pick_action, weights_of
+from seatrial.harness.capacity import actions_at_a_time
 from seatrial.report.prose import duration, pad, plain, plural, size
 from seatrial.report.text import command_line
 from seatrial.resources import free_space_bytes
+from seatrial.targets.registry import target_named
 
 SHOWN_CLIENTS = 4
 SHOWN_ACTIONS = 6
@@ -88,7 +90,8 @@ def plan_lines(plan: Plan, command: tuple[str, ...], runs_dir: Path, prefix: Pat
     if preset.description:
         yield field("", preset.description)
     yield field("seed", f"{plan.seed}  (repeats the plan, not the interleaving)")
-    yield field("clients", f"{preset.clients}, {preset.in_flight or 'as many as this machine stands'} actions at a time")
+    in_flight = preset.in_flight or actions_at_a_time(target_named(preset.target).traits)
+    yield field("clients", f"{preset.clients}, at most {plural(in_flight, 'action')} at a time")
     if preset.steps:
         rounds = f", {plural(preset.rounds, 'round')}" if preset.rounds > 1 else ""
         yield field("each client", " -> ".join(step.value for step in preset.steps) + rounds)

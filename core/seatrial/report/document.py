@@ -81,7 +81,9 @@ def _run(summary: Summary) -> Json:
 
 
 def _verified(summary: Summary) -> Json:
-    return {"verified": summary.verified, "to_verify": summary.to_verify}
+    """Null where the run never came to its verify phase."""
+    phase = summary.verify
+    return {"verified": min(phase.progress, phase.total) if phase else None, "to_verify": phase.total if phase else None}
 
 
 def _event(event: msgspec.Struct) -> Json:

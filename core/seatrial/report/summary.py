@@ -40,16 +40,6 @@ class Summary:
         """The verify phase; None where the run never came to it."""
         return next((phase for phase in reversed(self.view.phases) if phase.name == "verify"), None)
 
-    @property
-    def verified(self) -> int:
-        """Live snapshots restored and compared in the verify phase."""
-        return self.verify.progress if self.verify else 0
-
-    @property
-    def to_verify(self) -> int | None:
-        """Live snapshots when the verify phase began; None where it never did."""
-        return max(self.verify.total, self.verify.progress) if self.verify else None
-
 
 def summarise(run_dir: Path, *, running: bool = False) -> Summary:
     """Read the journal of ``run_dir`` once and judge it. ``running``: its engine is alive, so that a missing end means nothing.

@@ -195,9 +195,11 @@ def _actions(view: RunView) -> list[str]:
 
 def verified(summary: Summary) -> str:
     """How much was proved, in words."""
-    if summary.to_verify is None:
+    phase = summary.verify
+    if phase is None:
         return "nothing was verified"
-    return f"{summary.verified} of {plural(summary.to_verify, 'live snapshot')} verified"
+    of = plural(phase.total, "live snapshot")
+    return f"{min(phase.progress, phase.total):,} of {of} verified" + (f" ({plain(phase.detail)})" if phase.detail else "")
 
 
 def _state(summary: Summary) -> list[str]:
