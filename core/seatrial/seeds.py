@@ -16,6 +16,9 @@ import coolname
 SEED_BITS = 63
 """So that a seed fits a signed 64-bit column and a JSON number of most readers."""
 
+Random = random.Random
+"""What ``stream`` returns, for annotations."""
+
 
 def new_root_seed() -> int:
     """A root seed from the operating system, ``0 <= seed < 2**63``."""
@@ -33,9 +36,9 @@ def derive(root: int, *path: str | int) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def stream(root: int, *path: str | int) -> random.Random:
+def stream(root: int, *path: str | int) -> Random:
     """A generator of its own for one use, for draws whose number is not fixed (file trees, contents)."""
-    return random.Random(derive(root, *path))
+    return Random(derive(root, *path))
 
 
 def new_client_id() -> str:
