@@ -8,6 +8,7 @@ from typing import Literal
 
 from seatrial.children import Children
 from seatrial.targets.protocols import Traits
+from seatrial.workload.fio import FioFileWriter, find_fio
 from seatrial.workload.native import NativeFileWriter
 from seatrial.workload.protocol import FileWriter
 
@@ -17,9 +18,8 @@ def writer_factory(kind: Literal["native", "fio"], parent: Path, traits: Traits,
 
     ``UsageError`` at once where the program that it needs is missing.
     """
+    odd_names = "odd-names" in traits.keeps
     if kind == "fio":
-        from seatrial.workload.fio import FioFileWriter, find_fio  # noqa: PLC0415 - only where asked for
-
         program = find_fio()
-        return lambda client_id: FioFileWriter(parent / client_id, program, children)
-    return lambda client_id: NativeFileWriter(parent / client_id, client_id, traits.chunk_bytes, odd_names="odd-names" in traits.keeps)
+        return lambda client_id: FioFileWriter(parent / client_id, client_id, program, children, odd_names=odd_names)
+    return lambda client_id: NativeFileWriter(parent / client_id, client_id, traits.chunk_bytes, odd_names=odd_names)
