@@ -92,14 +92,22 @@ class OperationError(TargetError):
     """One operation of a client did not return well.
 
     ``outcome`` is UNKNOWN unless the target's outcome table knows that the operation cannot have happened. ``cause`` is a short
-    stable word (``contended``, ``no-space``, ``denied``, ``unreachable``, ``corrupt``, ...) by which failures are grouped.
+    stable word (``contended``, ``no-space``, ``denied``, ``unreachable``, ``corrupt``, ...) by which failures are grouped. ``path`` is the
+    file of the snapshot that it was about, relative to the snapshot's root, where the target can tell.
     """
 
     def __init__(
-        self, what: str, *, cause: str, outcome: Outcome = Outcome.UNKNOWN, where: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        cause: str,
+        outcome: Outcome = Outcome.UNKNOWN,
+        where: str = "",
+        remedy: str = "",
+        path: str = "",
     ) -> None:
         super().__init__(what, where=where, remedy=remedy)
-        self.cause, self.outcome = cause, outcome
+        self.cause, self.outcome, self.path = cause, outcome, path
 
 
 class NoSpaceError(OperationError):

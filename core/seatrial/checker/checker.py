@@ -139,7 +139,7 @@ class Checker:
         elif isinstance(error, OperationError):
             if error.cause not in TOLERATED:
                 check = "restore" if snapshot and action.startswith("restore") else action
-                self.findings.add(check, error.cause, f"{action} failed: {error}", remedy=error.remedy, **facts)
+                self.findings.add(check, error.cause, f"{action} failed: {error}", remedy=error.remedy, path=error.path, **facts)
         elif isinstance(error, DeadlineExceededError):
             self.findings.add(action, "timeout", f"{action} did not come back in time", **facts)
         elif not isinstance(error, CancelledError):

@@ -18,7 +18,7 @@ from seatrial.targets.protocols import Verification
 
 PROBLEMS_MAX = 200
 PATHS_PER_SNAPSHOT = 5
-_DAMAGE = (Cause.CORRUPT, Cause.MISSING, Cause.UNSUPPORTED)
+_DAMAGE = (Cause.CORRUPT, Cause.GONE, Cause.MISSING, Cause.UNSUPPORTED)
 """Everything else says something about the way to the repository, not about the repository."""
 
 

@@ -25,14 +25,14 @@ def sha256(data: Bytes) -> str:
 class SealKey:
     """A key for encryption and one for authentication.
 
-    Threading: one thread at a time (the AES-ECB context inside is made once and reused; it keeps no state between blocks).
+    Threading: one thread at a time. The contexts inside are made once: making them costs as much as sealing 4 KiB.
     """
 
-    __slots__ = ("_aes", "_ecb", "encrypt", "mac_k", "mac_r")
+    __slots__ = ("_ctr", "_ecb", "encrypt", "mac_k", "mac_r")
 
     def __init__(self, encrypt: bytes, mac_k: bytes, mac_r: bytes) -> None:
         self.encrypt, self.mac_k, self.mac_r = encrypt, mac_k, mac_r
-        self._aes = algorithms.AES(encrypt)
+        self._ctr = Cipher(algorithms.AES(encrypt), modes.CTR(bytes(_IV))).encryptor()
         # One AES block per nonce is what Poly1305-AES is made of: ECB of a single block leaks nothing.
         self._ecb = Cipher(algorithms.AES(mac_k), modes.ECB()).encryptor()  # noqa: S305
 
@@ -50,7 +50,8 @@ class SealKey:
     def seal(self, plain: Bytes) -> bytes:
         """Encrypt and authenticate under a fresh IV."""
         iv = secrets.token_bytes(_IV)
-        ciphertext = Cipher(self._aes, modes.CTR(iv)).encryptor().update(plain)
+        self._ctr.reset_nonce(iv)
+        ciphertext = self._ctr.update(plain)
         return b"".join((iv, ciphertext, Poly1305.generate_tag(self.mac_r + self._ecb.update(iv), ciphertext)))
 
     def open(self, sealed: Bytes) -> bytes:
@@ -65,4 +66,5 @@ class SealKey:
             Poly1305.verify_tag(self.mac_r + self._ecb.update(iv), ciphertext, tag)
         except InvalidSignature:
             raise corrupt("the seal is broken: these bytes are not what was written") from None
-        return Cipher(self._aes, modes.CTR(iv)).decryptor().update(ciphertext)
+        self._ctr.reset_nonce(iv)
+        return self._ctr.update(ciphertext)  # in counter mode both ways are the same

@@ -20,6 +20,8 @@ class Cause(str, Enum):
     """No key file opens with the repository password."""
     MISSING = "missing"
     """A file is not there."""
+    GONE = "missing-data"
+    """A file that another one refers to is not there: damage, where MISSING may be a wrong request."""
     CORRUPT = "corrupt"
     """A file is there and is not what was written."""
     NO_SPACE = "no-space"
@@ -44,7 +46,8 @@ class RepositoryError(SeatrialError):
     """One step of ours with the repository did not go well.
 
     ``maybe_applied`` tells that the very request which failed changes the repository and may have done so: it was sent, and no
-    answer that settles it came back.
+    answer that settles it came back. ``pack`` and ``blob`` name the stored bytes at fault, ``path`` the file of the snapshot that needs
+    them, as far as they are known.
     """
 
     mender = Mender.TARGET
@@ -52,6 +55,7 @@ class RepositoryError(SeatrialError):
     def __init__(self, what: str, *, cause: Cause, maybe_applied: bool = False, where: str = "", remedy: str = "") -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.cause, self.maybe_applied = cause, maybe_applied
+        self.pack, self.blob, self.path = "", b"", ""
 
 
 def corrupt(what: str, where: str = "") -> RepositoryError:

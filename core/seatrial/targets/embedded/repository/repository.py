@@ -155,11 +155,11 @@ class Repository:
         self.index.sync(entries, lambda name: self.load_listed(ctx, Kind.INDEX, name))
 
     def load_listed(self, ctx: Context, kind: Kind, name: str) -> bytes:
-        """As ``load``, of a file that has to be there: its absence is CORRUPT."""
+        """As ``load``, of a file that has to be there: its absence is GONE."""
         try:
             return self.load(ctx, kind, name)
         except RepositoryError as error:
-            raise _missing_is_corrupt(error, "is listed, but is not there", label(kind, name)) from error
+            raise _missing_is_damage(error, "is listed, but is not there", label(kind, name)) from error
 
     def open_blob(self, pack: str, blob: Blob, sealed: Bytes) -> bytes:
         """The plaintext of a blob, decrypted, decompressed and verified against its id; CORRUPT."""
@@ -171,6 +171,7 @@ class Repository:
                 raise corrupt("the plaintext is not what its id says")
         except RepositoryError as error:
             error.where = f"{label(Kind.PACK, pack)} {blob.type.word} blob {blob.id.hex()}"
+            error.pack, error.blob = pack, blob.id
             raise
         return plain
 
@@ -230,12 +231,14 @@ class Repository:
         try:
             return self.store.get(ctx, Kind.PACK, pack, offset=offset, length=length)
         except RepositoryError as error:
-            raise _missing_is_corrupt(error, "the index names this pack, but it is not there", label(Kind.PACK, pack)) from error
+            damage = _missing_is_damage(error, "the index names this pack, but it is not there", label(Kind.PACK, pack))
+            damage.pack = pack
+            raise damage from error
 
 
-def _missing_is_corrupt(error: RepositoryError, what: str, where: str) -> RepositoryError:
+def _missing_is_damage(error: RepositoryError, what: str, where: str) -> RepositoryError:
     """A file that something else refers to must be there: its absence is damage, not a wrong request."""
-    return corrupt(what, where) if error.cause is Cause.MISSING else error
+    return RepositoryError(what, cause=Cause.GONE, where=where) if error.cause is Cause.MISSING else error
 
 
 def _by_pack(locations: Iterable[Location]) -> dict[str, list[Blob]]:

@@ -69,13 +69,15 @@ class Restore:
         self._symlinks: list[tuple[bytes, Node]] = []
         self._linked: dict[tuple[int, int], bytes] = {}
         self._files: OrderedDict[bytes, int] = OrderedDict()
+        self._into = b""
 
     def run(self, snapshot: Snapshot, into: Path, where: str) -> None:
         """Write the content of the snapshot's source directory into ``into``, an empty directory that exists."""
         self._ctx.progress.start("restore")
+        self._into = os.fsencode(into)
         root, tree = source_tree(self._ctx, self._repository, snapshot, where)
-        directories: list[tuple[bytes, Node]] = [(os.fsencode(into), root)] if root is not None else []
-        level = [(os.fsencode(into), tree)]
+        directories: list[tuple[bytes, Node]] = [(self._into, root)] if root is not None else []
+        level = [(self._into, tree)]
         try:
             while level:
                 level = self._level(level, directories)
@@ -168,11 +170,25 @@ class Restore:
     def _flush(self) -> None:
         pieces, self._pieces, self._planned = self._pieces, {}, 0
         locations = [location for location, _ in pieces.values()]
-        for blob, plain, _ in self._repository.read_blobs(self._ctx, locations):
-            self._lock.keep(self._ctx)
-            for task, offset in pieces[blob.id][1]:
-                self._write(task, offset, plain)
-                self._ctx.progress.advance(len(plain))
+        try:
+            for blob, plain, _ in self._repository.read_blobs(self._ctx, locations):
+                self._lock.keep(self._ctx)
+                for task, offset in pieces.pop(blob.id)[1]:
+                    self._write(task, offset, plain)
+                    self._ctx.progress.advance(len(plain))
+        except RepositoryError as error:
+            error.path = self._hit(error, pieces)
+            raise
+
+    def _hit(self, error: RepositoryError, left: dict[bytes, tuple[Location, list[tuple[_Task, int]]]]) -> str:
+        """The first file, by name, that needs the stored bytes at fault; empty where the error names none."""
+        paths = {
+            task.path
+            for blob, (location, places) in left.items()
+            if location.pack == error.pack and error.blob in (b"", blob)
+            for task, _ in places
+        }
+        return gojson.quote(os.path.relpath(min(paths), self._into)) if paths else ""
 
     def _write(self, task: _Task, offset: int, plain: bytes) -> None:
         task.missing -= 1

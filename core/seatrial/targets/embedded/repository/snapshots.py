@@ -71,7 +71,7 @@ def confirm_vanished(ctx: Context, repository: Repository, vanished: dict[str, R
     still_listed = {entry.name for entry in repository.entries(ctx, Kind.SNAPSHOT)}
     for name, error in vanished.items():
         if name in still_listed:
-            raise RepositoryError("is listed, but is not there", cause=Cause.CORRUPT, where=f"snapshots/{name}") from error
+            raise RepositoryError("is listed, but is not there", cause=Cause.GONE, where=f"snapshots/{name}") from error
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
