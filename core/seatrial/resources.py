@@ -61,9 +61,9 @@ def available_memory_bytes(cgroup_root: Path = _CGROUP_ROOT, self_cgroup: Path =
 def free_space_bytes(path: Path) -> int:
     """Bytes that an ordinary user can still write at ``path``, or at its nearest parent that exists. Raises ``UsageError``."""
     place = path.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
         return shutil.disk_usage(place).free
     except OSError as error:
         raise _explain(error, place, "its free space cannot be told") from error

@@ -38,6 +38,8 @@ ADDRESS_NAME = "control.json"
 ADDRESS_LIMIT_BYTES = 100
 """Of a socket's path: macOS takes 103, Linux 107."""
 LINE_LIMIT_BYTES = 64 << 10
+ANSWER_LIMIT_BYTES = 1 << 20
+"""Of the line that answers."""
 PEER_TIMEOUT_S = 5.0
 PEERS_LIMIT = 16
 """Connections at a time; those beyond wait in the queue of the system."""
@@ -228,7 +230,7 @@ class ControlSocket:
             if not line:
                 self._drop(peer)
                 return
-            peer.to_send = msgspec.json.encode(self._answer(bytes(line))) + b"\n"
+            peer.to_send = _answer_line(self._answer(bytes(line)))
             self._selector.modify(peer.connection, selectors.EVENT_WRITE, peer)
 
     def _answer(self, line: bytes) -> Response:
@@ -268,7 +270,7 @@ def request(run_dir: Path, command: str, argument: str = "", timeout_s: float = 
         raise UsageError(unknown["error"], where=str(run_dir), remedy=unknown["remedy"])
     if not run_dir.is_dir():
         raise UsageError("no such run directory", where=str(run_dir), remedy="seatrial runs lists the runs there are")
-    line = msgspec.json.encode(Request(command=command, argument=argument)) + b"\n"
+    line = msgspec.json.encode(Request(command=command, argument=_encodable(argument))) + b"\n"
     if len(line) > LINE_LIMIT_BYTES:
         raise UsageError(f"the argument is longer than {LINE_LIMIT_BYTES} bytes", where=command, remedy="say it shorter")
     try:
@@ -348,7 +350,24 @@ def _exchange(address: Path, line: bytes, timeout_s: float, clock: Clock) -> byt
             if not data:
                 raise ConnectionResetError(errno.ECONNRESET, "connection closed")
             received += data
+            if len(received) > ANSWER_LIMIT_BYTES:
+                raise ConnectionAbortedError(errno.ECONNABORTED, "an answer without end")
     return bytes(received)
+
+
+def _answer_line(response: Response) -> bytes:
+    safe = Response(
+        ok=response.ok, answer=_encodable(response.answer), error=_encodable(response.error), remedy=_encodable(response.remedy)
+    )
+    line = msgspec.json.encode(safe) + b"\n"
+    if len(line) > ANSWER_LIMIT_BYTES:
+        return _answer_line(Response(ok=False, error=f"the answer is longer than {ANSWER_LIMIT_BYTES} bytes"))
+    return line
+
+
+def _encodable(text: str) -> str:
+    """Names of files that are not UTF-8 hold surrogates, which no JSON can."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _answers(address: Path) -> bool:

@@ -229,9 +229,13 @@ def test_on_exit_is_called_once_and_promptly_after_a_kill_from_outside(children:
 
 def test_on_exit_may_start_the_next_child(children: Children, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    child = children.spawn(["sh", "-c", "echo one"], stdout=log, on_exit=lambda _: children.spawn(["sh", "-c", "echo two"], stdout=log))
-    child.wait()
-    assert eventually(lambda: log.read_text() == "one\ntwo\n")
+    second: list[Child] = []
+    children.spawn(
+        ["sh", "-c", "echo one"], stdout=log, on_exit=lambda _: second.append(children.spawn(["sh", "-c", "echo two"], stdout=log))
+    )
+    assert eventually(lambda: second)
+    assert second[0].wait(10) == 0
+    assert log.read_text() == "one\ntwo\n"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.support.processes import kill_and_reap, read_numbers, start_python
 from tests.support.waiting import eventually
 
 Serve = Callable[..., ControlSocket]
+LONGEST = "x" * (control.ANSWER_LIMIT_BYTES - len('{"ok":true,"answer":""}\n'))
 
 
 @pytest.fixture
@@ -193,13 +194,35 @@ def test_more_peers_than_it_holds_wait_and_are_served(tmp_path: Path, serve: Ser
 
 
 def test_a_peer_that_never_reads_its_answer_is_cut_off(tmp_path: Path, serve: Serve) -> None:
-    served = serve(tmp_path, status=lambda _: "x" * (8 << 20))
+    served = serve(tmp_path, status=lambda _: LONGEST, remark=str)
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(served.address))
         peer.sendall(b'{"command": "status"}\n')
         assert eventually(lambda: served._peers)
         assert eventually(lambda: not served._peers, 5)
-    assert len(request(tmp_path, "status")) == 8 << 20
+    assert request(tmp_path, "remark", "next") == "next"
+
+
+def test_a_long_answer_arrives_whole_and_one_without_bounds_is_refused(tmp_path: Path) -> None:
+    served = ControlSocket(tmp_path, {"status": lambda _: LONGEST, "remark": lambda _: LONGEST + "x", "gc": lambda _: "\0" * len(LONGEST)})
+    served.start()
+    try:
+        assert request(tmp_path, "status") == LONGEST
+        for command in ("remark", "gc"):  # a NUL takes six bytes
+            with pytest.raises(UsageError, match="the answer is longer than"):
+                request(tmp_path, command)
+    finally:
+        served.close()
+
+
+def test_names_that_are_not_utf8_go_both_ways_as_escapes(tmp_path: Path, serve: Serve) -> None:
+    def refuse(argument: str) -> str:
+        raise UsageError("odd", where="/x\udcff")
+
+    serve(tmp_path, remark=lambda argument: f"{argument} and \udcfe", gc=refuse)
+    assert request(tmp_path, "remark", "\udcff") == r"\udcff and \udcfe"
+    with pytest.raises(UsageError, match=r"/x\\udcff: odd"):
+        request(tmp_path, "gc")
 
 
 def test_many_at_once_each_get_their_own_answer(tmp_path: Path, serve: Serve) -> None:
