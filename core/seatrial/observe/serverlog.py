@@ -19,7 +19,9 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 def clean(text: str) -> str:
     """One line with nothing in it that a terminal obeys: such characters as ``\\x1b`` or ``\\u202e``, tabs as blanks, a limited length."""
     more = len(text) - LINE_LIMIT
-    shown = "".join(map(_visible, text[:LINE_LIMIT]))
+    shown = text[:LINE_LIMIT]
+    if not shown.isprintable():
+        shown = "".join(map(_visible, shown))
     return f"{shown} … ({more} characters more)" if more > 0 else shown
 
 
@@ -33,10 +35,14 @@ def _visible(character: str) -> str:
 
 def clean_lines(data: bytes) -> list[str]:
     """All lines of ``data``, cleaned; bytes that are not UTF-8 as ``\\xNN``."""
+    return [clean(line) for line in _lines(data)]
+
+
+def _lines(data: bytes) -> list[str]:
     lines = re.split(r"\r?\n", data.decode(errors="backslashreplace"))
     if lines[-1] == "":
         lines.pop()
-    return [clean(line) for line in lines]
+    return lines
 
 
 class ServerLog:
@@ -59,10 +65,10 @@ class ServerLog:
         """At most its last ``lines`` lines, out of its last ``TAIL_BYTES``; a first line that is cut begins with an ellipsis."""
         end = self.size_bytes()
         begin = max(0, end - TAIL_BYTES)
-        found = clean_lines(self.read(begin, end))
+        found = _lines(self.read(begin, end))
         if begin > 0 and found:
             found[0] = f"… {found[0]}"
-        return found[-lines:] if lines > 0 else []
+        return [clean(line) for line in found[-lines:]] if lines > 0 else []
 
     def lines_between(self, begin: int, end: int) -> list[str]:
         """The lines from one offset to another, at most the first ``RANGE_BYTES`` of them."""
