@@ -109,6 +109,7 @@ class LiveServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.fingerprint = ""
+        self._tls: ssl.SSLContext | None = None
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process, do not wait for it."""
@@ -149,9 +150,10 @@ class LiveServer:
 
     def tls(self) -> ssl.SSLContext:
         """Trusts this server only."""
-        context = ssl.create_default_context(cafile=str(self.home / "state" / "server.pem"))
-        assert context.verify_mode is ssl.CERT_REQUIRED
-        return context
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=str(self.home / "state" / "server.pem"))
+            assert self._tls.verify_mode is ssl.CERT_REQUIRED
+        return self._tls
 
     def raw(self, timeout_s: float = 20.0) -> ssl.SSLSocket:
         """A TLS connection for bytes of one's own."""
@@ -188,11 +190,11 @@ class LiveServer:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Everything until the other side closes; what came before a reset counts."""
+    """Everything until the other side closes; what came before a reset or an alert counts."""
     data = b""
     try:
         while more := connection.recv(65536):
             data += more
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLError):
         pass
     return data

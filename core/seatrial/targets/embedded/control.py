@@ -63,7 +63,5 @@ class Control:
             raise OperationError(f"the server does not answer: {error}", cause="unreachable", where=self._where) from error
         if answer.status != 200:
             said = answer.data.decode(errors="backslashreplace").strip()
-            raise OperationError(
-                f"{method} {path}: {answer.status} {said}", cause="refused", outcome=Outcome.FAILED, where=self._where
-            )
+            raise OperationError(f"{method} {path}: {answer.status} {said}", cause="refused", outcome=Outcome.FAILED, where=self._where)
         return answer.data

@@ -65,7 +65,12 @@ class EmbeddedServer:
     """
 
     def __init__(
-        self, around: Surroundings, *, limits: Limits | None = None, clock: Clock = SYSTEM_CLOCK, program: Sequence[str] = (*_PROGRAM, "serve")
+        self,
+        around: Surroundings,
+        *,
+        limits: Limits | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        program: Sequence[str] = (*_PROGRAM, "serve"),
     ) -> None:
         """``program`` is what serves; another one is for proving that its defects are caught."""
         self._program = program

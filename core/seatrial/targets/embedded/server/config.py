@@ -27,6 +27,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unproven_s: Seconds = 2.0
     """How long a connection is safe from making room: plenty for a handshake and a first request of an honest client."""
     header_bytes: Positive = 16 * KIB
+    """Looked at whenever a header is not complete yet: one read of 16 KiB more may pass."""
     header_s: Seconds = 10.0
     """From the accept, or from a request's first byte, to the end of its header; handshake included."""
     idle_s: Seconds = 600.0

@@ -7,6 +7,7 @@ import selectors
 import socket
 import ssl
 import threading
+import traceback
 
 from seatrial.clock import Clock
 from seatrial.errors import HarnessError
@@ -43,9 +44,7 @@ def bind(host: str, port: int, retry_s: float, clock: Clock) -> socket.socket:
             listening.close()
             if error.errno != errno.EADDRINUSE or clock.monotonic_s() >= give_up_at:
                 reason = "port in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
-                raise HarnessError(
-                    reason, where=f"{host}:{port}", remedy="choose another port, or 0 to let the kernel choose"
-                ) from error
+                raise HarnessError(reason, where=f"{host}:{port}", remedy="choose another port, or 0 to let the kernel choose") from error
             clock.wait(never, _RETRY_S)
         else:
             return listening
@@ -133,20 +132,27 @@ class Listener:
         wire = Wire(peer, self._peers.coarse, self._limits)
         try:
             wire.handshake()
-            failures = 0
+            self._serve_all(wire, peer)
+        except PeerGone:
+            pass
+        except Exception as error:  # noqa: BLE001 (a defect of ours ends one connection and is logged, never the server)
+            self._log.error("defect", peer=peer.address, error=repr(error), where=_innermost(error))
+        finally:
+            self._end(peer)
+
+    def _serve_all(self, wire: Wire, peer: Peer) -> None:
+        failures = 0
+        try:
             while (request := wire.next_request()) is not None:
                 served, again = self._one(wire, peer, request, last=failures + 1 >= self._limits.failures)
                 failures += served.stranger
                 if not again:
-                    break
-        except PeerGone:
-            pass
+                    return
         except BadRequest as error:
-            self._refuse(wire, peer, error)
-        except Exception as error:  # noqa: BLE001 (a defect of ours ends one connection and is logged, never the server)
-            self._log.error("defect", peer=peer.address, error=repr(error))
-        finally:
-            self._end(peer)
+            self._log.warn("bad-request", peer=peer.address, status=error.status, reason=error)
+            if wire.can_answer:
+                wire.respond(Answer(status=error.status, body=b"bad request\n"), close=True)
+                wire.linger()
 
     def _one(self, wire: Wire, peer: Peer, request: Request, *, last: bool) -> tuple[Served, bool]:
         """Serve one request; whether another may come. ``last``: one more wrong password ends the connection."""
@@ -155,7 +161,6 @@ class Listener:
         again = wire.respond(
             served.answer,
             drain_bytes=self._limits.stranger_bytes if served.stranger else self._limits.data_bytes,
-            head=request.method == "HEAD",
             close=self._peers.stopping or peer.refused or (served.stranger and last),
         )
         self._record(peer, request, served, wire.received, self._clock.monotonic_s() - began)
@@ -177,16 +182,12 @@ class Listener:
         if seconds > self._limits.slow_s:
             self._log.warn("slow", method=request.method, path=request.target, ms=seconds * 1e3, user=served.user or "-", peer=peer.address)
 
-    def _refuse(self, wire: Wire, peer: Peer, error: BadRequest) -> None:
-        self._log.warn("bad-request", peer=peer.address, status=error.status, reason=error)
-        if not wire.can_answer:
-            return
-        try:
-            wire.respond(Answer(status=error.status, body=b"bad request\n"), close=True)
-            wire.linger()
-        except PeerGone:
-            return
-
     def _end(self, peer: Peer) -> None:
         self._peers.leave(peer)
         peer.sock.close()
+
+
+def _innermost(error: BaseException) -> str:
+    """File and line where it was raised: a log line has no room for a traceback, and needs none."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"

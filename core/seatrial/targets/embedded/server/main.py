@@ -103,6 +103,9 @@ def serve(config: ServerConfig, log: ServerLog, clock: Clock) -> None:
         listener.stop()
         accepting.join()
         overdue = peers.stop(config.limits.drain_s)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # The interpreter's end would restore the default, and a second TERM spoil the exit code.
+            signal.signal(number, signal.SIG_IGN)
         log.info("stop", requests=sum(tally.counts().values()), cut_off=overdue, access_lines_dropped=access.dropped)
 
 

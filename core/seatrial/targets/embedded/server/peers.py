@@ -19,6 +19,7 @@ from seatrial.targets.embedded.server.log import ServerLog
 
 _OVERFLOW = 64
 """Connections beyond the limit that get a 503 at a time; the others are closed without a word."""
+_CLEAN_UP_S = 1.0
 
 
 class CoarseClock:
@@ -177,6 +178,7 @@ class Peers:
             overdue = len(self._peers)
             for peer in list(self._peers):
                 self._cut(peer, "server stops")
+            self._empty.wait_for(lambda: not self._peers, _CLEAN_UP_S)  # their threads take away what they had half uploaded
         self._ended.set()
         self._thread.join()
         return overdue

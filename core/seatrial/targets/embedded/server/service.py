@@ -201,7 +201,7 @@ class Service:
         try:
             wanted = msgspec.json.decode(b"".join(body(self._limits.control_bytes)), type=UserRequest)
         except msgspec.MsgspecError:
-            return _text(400, "want {\"password_sha256\": 64 hex digits}")
+            return _text(400, 'want {"password_sha256": 64 hex digits}')
         if not self._users.put(route.name, wanted.password_sha256):
             return _text(403, "the administrator's name is taken")
         self._log.info("user-added", user=route.name)

@@ -83,6 +83,8 @@ class Wire:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
         self._first = True
         self._request_over = True
+        self._head = False
+        """Whether the request wants no body, whatever the answer."""
         self._left: int | None = 0
         """Of the body with a known length."""
         self.received = 0
@@ -111,11 +113,9 @@ class Wire:
         if not isinstance(event, h11.Request):
             return None
         headers = dict(event.headers)
-        self.received, self._request_over = 0, False
+        self.received, self._request_over, self._head = 0, False, event.method == b"HEAD"
         self._left = None if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
-        return Request(
-            method=event.method.decode("ascii"), target=event.target.decode("ascii"), headers=headers, length=self._left
-        )
+        return Request(method=event.method.decode("ascii"), target=event.target.decode("ascii"), headers=headers, length=self._left)
 
     def body(self, limit: int) -> Iterator[bytes]:
         """The request's body in chunks; empty when it has been read. Raises ``TooLarge``, ``PeerGone``, ``BadRequest``."""
@@ -145,6 +145,8 @@ class Wire:
 
     def _drain(self, limit: int) -> None:
         """Forget the rest of the body, so that the connection can be used again."""
+        if self._http.their_state is not h11.SEND_BODY:
+            return
         if self._http.they_are_waiting_for_100_continue and self._left != 0:
             return  # it has not been sent, and after our answer it will not be
         try:
@@ -153,14 +155,14 @@ class Wire:
         except TooLarge:
             return
 
-    def respond(self, answer: Answer, *, drain_bytes: int = 0, head: bool = False, close: bool = False) -> bool:
+    def respond(self, answer: Answer, *, drain_bytes: int = 0, close: bool = False) -> bool:
         """Send ``answer``, after what is left of the body up to ``drain_bytes``; True when another request may come.
 
         Raises ``PeerGone``, ``BadRequest``.
         """
         try:
             self._drain(drain_bytes)
-            return self._respond(answer, head=head, close=close or not self._request_over)
+            return self._respond(answer, close=close or not self._request_over)
         finally:
             if answer.blob is not None:
                 answer.blob.close()
@@ -176,16 +178,16 @@ class Wire:
         except (OSError, ValueError):
             return
 
-    def _respond(self, answer: Answer, *, head: bool, close: bool) -> bool:
+    def _respond(self, answer: Answer, *, close: bool) -> bool:
         headers = [_SERVER, (b"Content-Length", str(answer.size).encode())]
-        if answer.size or head:
+        if answer.size:
             headers.append((b"Content-Type", answer.content_type.encode()))
         headers.extend(answer.headers)
         if close:
             headers.append((b"Connection", b"close"))
         out = self._http.send(h11.Response(status_code=answer.status, headers=headers)) or b""
         patience = self._patience(Waiting.READER)
-        if head:
+        if self._head:
             self._http.send(h11.EndOfMessage())
             self._send(out, patience)
         elif answer.blob is None:
@@ -253,7 +255,8 @@ class Wire:
         try:
             return self._http.next_event()
         except h11.RemoteProtocolError as error:
-            raise BadRequest(error.error_status_hint, str(error)) from error
+            # Only the kind of mistake: what follows the colon is the offending line, which may hold a password.
+            raise BadRequest(error.error_status_hint, str(error).partition(":")[0]) from error
         except ValueError as error:  # a Content-Length of thousands of digits
             raise BadRequest(400, "unreadable header") from error
 
