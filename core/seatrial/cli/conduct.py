@@ -7,6 +7,7 @@ trial, a handler could find its locks held.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import signal
@@ -53,7 +54,10 @@ class _Done:
     """The trial's thread is at its end."""
 
 
-_Message = signal.Signals | _Done
+_Message = signal.Signals | _Done | str
+"""The last is a warning that somebody logged."""
+WAITING_MAX = 1000
+"""Warnings that wait to be told; more than these say nothing new."""
 
 
 def _leave(code: ExitCode) -> NoReturn:
@@ -72,7 +76,7 @@ class Conductor:
         self, trial: Runnable, narrator: Narrator, *, clock: Clock = SYSTEM_CLOCK, leave: Callable[[ExitCode], None] = _leave
     ) -> None:
         self._trial, self._narrator, self._clock, self._leave = trial, narrator, clock, leave
-        # SimpleQueue.put is reentrant: a handler may interrupt a put. Signals and one _Done: it stays short.
+        # SimpleQueue.put is reentrant: a handler may interrupt a put.
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._journal: JournalFollower | None = None
         self._code: ExitCode | None = None
@@ -88,7 +92,7 @@ class Conductor:
     def conduct(self) -> ExitCode:
         """Run to the end, write the reports, tell the closing lines. Raises what the trial raised, after that."""
         thread = threading.Thread(target=self._work, name="trial", daemon=True)
-        with _signals_to(self._inbox.put):
+        with _signals_to(self._inbox.put), _warnings_to(self._warn):
             thread.start()
             try:
                 while not self._next_is_done():
@@ -120,9 +124,14 @@ class Conductor:
             self._watch_the_end()
             return False
         if isinstance(message, signal.Signals):
-            self._stop(message.name)
-            return False
-        return True
+            self._stop(f"interrupted by {message.name}")
+        elif isinstance(message, str):
+            self._narrator.note(message)
+        return isinstance(message, _Done)
+
+    def _warn(self, text: str) -> None:
+        if self._inbox.qsize() < WAITING_MAX:
+            self._inbox.put(text)
 
     def _watch_the_end(self) -> None:
         if self._narrator.lost and not self._stops:
@@ -189,3 +198,25 @@ def _signals_to(put: Callable[[signal.Signals], None]) -> Iterator[None]:
     finally:
         for each, former in before.items():
             signal.signal(each, former)
+
+
+class _Teller(logging.Handler):
+    """Hands log records on as text. Threading: any thread; ``tell`` must not block."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(self.format(record))
+
+
+@contextmanager
+def _warnings_to(tell: Callable[[str], None]) -> Iterator[None]:
+    """What the run warns of belongs into its commentary, not raw onto standard error."""
+    teller = _Teller(tell)
+    logging.getLogger().addHandler(teller)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(teller)

@@ -24,7 +24,7 @@ from seatrial.cli.terminal import Screen
 from seatrial.history.events import Finding, Record, Trees
 from seatrial.history.view import RunView
 from seatrial.report.document import document
-from seatrial.report.prose import plain
+from seatrial.report.prose import block
 from seatrial.report.summary import Summary
 
 _encode = msgspec.json.Encoder().encode
@@ -49,7 +49,8 @@ class JsonLines:
         self._put("start", directory=str(directory), seed=self._seed, command=self._command)
 
     def note(self, text: str) -> None:
-        self._diagnostics.line(f"seatrial: {plain(text)}")
+        for line in block(f"seatrial: {text}", indent=2):
+            self._diagnostics.line(line)
 
     def record(self, record: Record) -> None:
         if isinstance(record.event, Trees) or (self._detail is Detail.QUIET and not isinstance(record.event, Finding)):

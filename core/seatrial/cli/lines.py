@@ -26,9 +26,9 @@ from seatrial.history.events import (
     Steer,
 )
 from seatrial.history.view import PhaseView, RunView
-from seatrial.report.prose import duration, latency, plain, plural, size
+from seatrial.report.prose import block, duration, latency, plain, plural, size
 from seatrial.report.summary import Summary
-from seatrial.report.text import MEANING, action_table, causes, command_line, finding_fields, verified
+from seatrial.report.text import MEANING, action_table, causes, command_line, finding_fields, reason_lines, verified
 from seatrial.verdicts import Outcome, Verdict
 
 PROGRESS_S = 5.0
@@ -117,17 +117,19 @@ class Lines:
             self._screen.line(self._screen.fit(line))
         verdict = summary.judgement.verdict
         self._screen.line(plain(_verdict_line(summary)), {Verdict.PASS: Tone.GOOD, Verdict.INCONCLUSIVE: Tone.WARN}.get(verdict, Tone.BAD))
-        for reason in summary.judgement.reasons:
-            self._screen.line(f"  - {plain(reason)}")
+        for line in reason_lines(summary.judgement.reasons):
+            self._screen.line(line)
         header = summary.view.header
         self._screen.line(f"seed           {header.seed}")
         self._screen.line(f"run it again   {command_line(header.command) or self._command}")
         self._screen.line(f"run directory  {plain(str(summary.directory))}")
 
     def _say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """A line behind the time since the start; a newline or an escape sequence in ``text`` cannot leave it."""
+        """Text behind the time since the start; its further lines, if it has any, stand below, indented."""
         at = duration(self._clock.monotonic_s() - self._began_s)
-        self._screen.line(self._screen.fit(f"{at:>{_MARGIN - 2}}  {plain(text)}"), tone)
+        first, *rest = block(text, indent=_MARGIN + 2)
+        for line in (f"{at:>{_MARGIN - 2}}  {first}", *rest):
+            self._screen.line(self._screen.fit(line), tone)
 
     def _finding(self, finding: Finding) -> None:
         """In full, and never cut: once for each defect."""

@@ -29,6 +29,7 @@ class _Charge(NamedTuple):
 
     code: ExitCode
     reason: str
+    verdict: Verdict = Verdict.INCONCLUSIVE
 
 
 def judge(view: RunView, problems: Sequence[str] = ()) -> Judgement:
@@ -40,22 +41,17 @@ def judge(view: RunView, problems: Sequence[str] = ()) -> Judgement:
     if view.header.expect == "fail":
         charges = _off_contract(view, charges)
     codes = [charge.code for charge in charges]
-    verdict = Verdict.worst(_verdict_of(code) for code in codes)
+    verdict = Verdict.worst(charge.verdict for charge in charges)
     charges.sort(key=lambda charge: PRECEDENCE.index(charge.code))
     return Judgement(verdict, worst_exit_code(codes), tuple(dict.fromkeys(charge.reason for charge in charges)))
-
-
-def _verdict_of(code: ExitCode) -> Verdict:
-    """Whatever kept a run from being judged leaves it inconclusive."""
-    if code is ExitCode.PASS:
-        return Verdict.PASS
-    return Verdict.FAIL if code is ExitCode.ROBUSTNESS_FAILURE else Verdict.INCONCLUSIVE
 
 
 def _broken(view: RunView) -> Iterator[_Charge]:
     end = view.end.event if view.end else None
     if end and (end.aborted or end.exit_code == ExitCode.INTERRUPTED):
-        yield _Charge(ExitCode.INTERRUPTED, end.reason or "the run was aborted before it could verify")
+        # Stopped cleanly, it has verified what there was: the verdict stands, the exit code tells of the interruption.
+        verdict = Verdict.INCONCLUSIVE if end.aborted else Verdict.PASS
+        yield _Charge(ExitCode.INTERRUPTED, end.reason or ("aborted" if end.aborted else "stopped early"), verdict)
     elif end and end.exit_code in _NOT_JUDGED:
         yield _Charge(ExitCode(end.exit_code), end.reason or "the run could not be carried through")
     if view.server.deaths:
@@ -66,7 +62,7 @@ def _broken(view: RunView) -> Iterator[_Charge]:
 def _failed(view: RunView) -> Iterator[_Charge]:
     bad = [group for group in view.findings if group.verdict is Verdict.FAIL]
     if bad:
-        yield _Charge(ExitCode.ROBUSTNESS_FAILURE, f"{_defects(bad)}: {bad[0].first.message}")
+        yield _Charge(ExitCode.ROBUSTNESS_FAILURE, f"{_defects(bad)}: {bad[0].first.message}", Verdict.FAIL)
 
 
 def _defects(groups: Sequence[FindingGroup]) -> str:
@@ -105,7 +101,9 @@ def _off_contract(view: RunView, charges: Sequence[_Charge]) -> list[_Charge]:
     broken = [charge for charge in charges if charge.code in _NOT_JUDGED]
     caught = next((charge for charge in charges if charge.code is ExitCode.ROBUSTNESS_FAILURE), None)
     if caught:
-        return [*broken, _Charge(ExitCode.PASS, f"the expected loss was caught ({view.header.preset} is off contract): {caught.reason}")]
+        said = f"the expected loss was caught ({view.header.preset} is off contract): {caught.reason}"
+        return [*broken, _Charge(ExitCode.PASS, said, Verdict.PASS)]
     if charges:
         return list(charges)
-    return [_Charge(ExitCode.ROBUSTNESS_FAILURE, f"{view.header.preset} is off contract and must lose something, but no loss was caught")]
+    said = f"{view.header.preset} is off contract and must lose something, but no loss was caught"
+    return [_Charge(ExitCode.ROBUSTNESS_FAILURE, said, Verdict.FAIL)]

@@ -32,6 +32,17 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def block(text: str, *, indent: int, most: int = 20) -> list[str]:
+    """Foreign text of several lines, each harmless and indented but the first: what forges a line stays visibly inside.
+
+    The first line tells what it is about, the last ones how it ended: of more than ``most`` those between are left out.
+    """
+    lines = [plain(line) for line in text.splitlines()] or [""]
+    if len(lines) > most:
+        lines = [lines[0], f"({len(lines) - most + 1:,} lines left out)", *lines[len(lines) - most + 2 :]]
+    return [lines[0], *(" " * indent + line for line in lines[1:])]
+
+
 def cells(text: str) -> int:
     """How many columns a terminal gives ``text``, which is printable."""
     if text.isascii():

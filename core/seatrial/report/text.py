@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from seatrial.history.events import Finding
 from seatrial.history.view import ActionRow, FindingGroup, RunView
 from seatrial.report.circumstances import Circumstances, GcRun, InFlight
-from seatrial.report.prose import duration, latency, moment, plain, plural, size, table
+from seatrial.report.prose import block, duration, latency, moment, plain, plural, size, table
 from seatrial.report.summary import Summary
 from seatrial.verdicts import ExitCode
 
@@ -46,9 +46,17 @@ def _headline(summary: Summary) -> list[str]:
     state = " (still running: so far)" if summary.running else ""
     return [
         plain(f"{judgement.verdict.name}{state}: {header.preset or 'an unknown preset'} on {target}, run {header.run_id or '-'}"),
-        *(f"  - {plain(reason)}" for reason in judgement.reasons),
+        *reason_lines(judgement.reasons),
         f"  exit code {int(judgement.exit_code)}: {MEANING[judgement.exit_code]}",
     ]
+
+
+def reason_lines(reasons: Iterable[str]) -> Iterator[str]:
+    """Why the verdict is what it is; shared with the running commentary."""
+    for reason in reasons:
+        first, *rest = block(reason, indent=6)
+        yield f"  - {first}"
+        yield from rest
 
 
 def _run(summary: Summary) -> list[str]:
@@ -198,8 +206,7 @@ def verified(summary: Summary) -> str:
     phase = summary.verify
     if phase is None:
         return "nothing was verified"
-    of = plural(phase.total, "live snapshot")
-    return f"{min(phase.progress, phase.total):,} of {of} verified" + (f" ({plain(phase.detail)})" if phase.detail else "")
+    return f"verified {min(phase.progress, phase.total):,} of {phase.total:,}" + (f" ({plain(phase.detail)})" if phase.detail else "")
 
 
 def _state(summary: Summary) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import subprocess
@@ -123,8 +124,8 @@ def test_the_first_signal_stops_cleanly(tmp_path: Path, number: signal.Signals) 
     before = signal.getsignal(number)
     code, _ = conducted(trial, Signalling(Screen(out), number))
     assert code is ExitCode.INTERRUPTED
-    assert trial.stops == [(False, number.name, True)]
-    assert f"{number.name}: the run stops; once more ends it at once" in out.getvalue()
+    assert trial.stops == [(False, f"interrupted by {number.name}", True)]
+    assert f"interrupted by {number.name}: the run stops; once more ends it at once" in out.getvalue()
     assert signal.getsignal(number) is before
 
 
@@ -210,6 +211,16 @@ def test_a_run_directory_without_a_journal_does_not_hide_why(tmp_path: Path) -> 
 
     with pytest.raises(UsageError, match="no space for a journal"):
         conducted(Refused(tmp_path, clean))
+
+
+def test_what_the_run_warns_of_is_told_with_it_and_made_harmless(tmp_path: Path) -> None:
+    def warns(trial: ToldTrial, story: Story) -> ExitCode:
+        logging.getLogger("seatrial.somewhere").warning("could not remove %s", "\x1b[2J")
+        return clean(trial, story)
+
+    handlers = list(logging.getLogger().handlers)
+    assert "could not remove \\x1b[2J\n" in conducted(ToldTrial(tmp_path / "run-1", warns))[1]
+    assert logging.getLogger().handlers == handlers
 
 
 def test_a_reader_who_left_stops_the_run_cleanly(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ snapshot-root              1   1       0        0      0  250 ms  250 ms  250 ms
 restore-random-snapID      3   3       0        0      0  250 ms  250 ms  250 ms  250 ms           -
 run-gc                     2   2       0        0      0  250 ms  250 ms  250 ms  250 ms           -
 
-1 of 1 live snapshot verified; 2 findings of 1 defect; 27 s
+verified 1 of 1; 2 findings of 1 defect; 27 s
 FAIL  exit code 1: robustness failure
   - 1 defect found, seen 2 times: a restored file differs
 seed           42
@@ -119,9 +119,9 @@ def test_server_faults_and_steering_are_told(tmp_path: Path) -> None:
     )
     story.finish()
     said = text(story.directory)
-    assert "server died, exit code -9: last words\\n\\x1b[2J" in said
+    assert "server died, exit code -9: last words\n           \\x1b[2J\n" in said
     assert "fault flip-byte planted: in a pack" in said
-    assert "steered: remark look\\nhere" in said
+    assert "steered: remark look\n           here\n" in said
     assert "chaos ended: stopped early" in said
 
 

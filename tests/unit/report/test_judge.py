@@ -70,6 +70,10 @@ def test_each_charge_gives_its_code_and_says_why(view: RunView, code: ExitCode, 
     assert judgement.verdict is (Verdict.FAIL if code is ExitCode.ROBUSTNESS_FAILURE else Verdict.INCONCLUSIVE)
 
 
+def test_a_run_that_was_stopped_cleanly_keeps_its_verdict_and_says_so_by_its_code() -> None:
+    assert judge(with_(end=ended(130, "interrupted by SIGINT"))) == (Verdict.PASS, ExitCode.INTERRUPTED, ("interrupted by SIGINT",))
+
+
 def test_interrupted_wins_over_broken_over_failure_over_inconclusive_and_all_reasons_stay() -> None:
     view = with_(
         end=ended(130, "stopped twice", aborted=True),

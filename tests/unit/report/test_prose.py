@@ -40,6 +40,13 @@ def test_shortened_text_fits_and_short_text_stays(text: str, width: int) -> None
         assert short == text
 
 
+def test_foreign_lines_stay_indented_and_bounded() -> None:
+    assert prose.block("died:\nlast\x1b", indent=2) == ["died:", "  last\\x1b"]
+    assert prose.block("", indent=2) == [""]
+    lines = prose.block("\n".join(map(str, range(100))), indent=0, most=5)
+    assert lines == ["0", "(96 lines left out)", "97", "98", "99"]
+
+
 def test_shortening_keeps_both_ends() -> None:
     assert prose.shorten("data/dir_1/dir_2/file_17", 11) == "data/…le_17"
 

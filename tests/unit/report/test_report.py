@@ -37,7 +37,7 @@ Actions
 
 State
   snapshots          1 created, 1 live, 0 deleted, 0 unknown, 0 lost; 1 restore compared
-  verification       1 of 1 live snapshot verified
+  verification       verified 1 of 1
   open operations    0 unknown, 0 in flight
   server             stopped
   journal            22 records, 0 gaps
@@ -217,7 +217,7 @@ def test_a_set_up_that_failed_keeps_its_code_and_its_words(tmp_path: Path) -> No
     story.finish(Verdict.INCONCLUSIVE, 4, "the server did not come up:\nbind: address in use")
     summary = summarise(story.directory)
     assert summary.judgement.exit_code is ExitCode.BROKEN
-    assert "- the server did not come up:\\nbind: address in use" in render_text(summary)
+    assert "- the server did not come up:\n      bind: address in use\n" in render_text(summary)
 
 
 def test_an_aborted_run_is_interrupted(tmp_path: Path) -> None:
