@@ -19,15 +19,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from seatrial.children import Children
 from seatrial.clock import SYSTEM_CLOCK, Clock, rfc3339
 from seatrial.errors import HarnessError, SeatrialError, UsageError
+from seatrial.history.runs import RunDirectory, summarize
 from seatrial.resources import marked_directory, remove_marked_tree
-from seatrial.verdicts import Verdict
 
 COMMANDS = frozenset({"pause", "resume", "stop", "stop-now", "gc", "snapshot", "add-client", "remove-client", "remark", "status"})
 Handler = Callable[[str], str]
@@ -44,7 +43,6 @@ PEER_TIMEOUT_S = 5.0
 PEERS_LIMIT = 16
 """Connections at a time; those beyond wait in the queue of the system."""
 _PIECE_BYTES = 16 << 10
-_JOURNAL_TAIL_BYTES = 1 << 20
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -277,7 +275,7 @@ def request(run_dir: Path, command: str, argument: str = "", timeout_s: float = 
         response = msgspec.json.decode(_exchange(_address_of(run_dir), line, timeout_s, clock), type=Response)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         raise UsageError(
-            f"the run is not active: {ending(run_dir)}", where=str(run_dir), remedy="seatrial report shows its verdict"
+            f"the run is not active: {ending(run_dir)}", where=str(run_dir), remedy="seatrial report shows what is known of it"
         ) from error
     except TimeoutError as error:
         raise HarnessError(
@@ -296,39 +294,17 @@ def request(run_dir: Path, command: str, argument: str = "", timeout_s: float = 
 
 def ending(run_dir: Path) -> str:
     """How the run in ``run_dir`` ended, as its journal tells, in a few words."""
-    last = _last_record(run_dir)
-    if last is None:
-        return "it has no readable journal"
-    at = rfc3339(last.at_ns // 1_000_000_000 * 1_000_000_000)
-    if last.event.get("kind") != "end":
+    run = summarize(RunDirectory(run_id=run_dir.name, path=run_dir))
+    if run.running:
+        return "its engine is there but takes no requests, it is starting or ending"
+    if run.unreadable:
+        return f"how it ended cannot be read: {run.unreadable}"
+    if not run.started_ns:
+        return "it has no journal"
+    at = rfc3339(run.last_ns // 1_000_000_000 * 1_000_000_000)
+    if run.verdict is None:
         return f"it broke off, its last event is of {at}"
-    verdict = Verdict(last.event["verdict"]).name if last.event.get("verdict") in set(Verdict) else "no verdict"
-    reason = f" ({last.event['reason']})" if last.event.get("reason") else ""
-    return f"it ended at {at} with {verdict}{reason}"
-
-
-class _Line(msgspec.Struct):
-    """As much of a journal's record as any version has."""
-
-    at_ns: int
-    event: dict[str, Any]
-
-
-def _last_record(run_dir: Path) -> _Line | None:
-    segments = sorted(run_dir.glob("journal-*.jsonl"))
-    if not segments:
-        return None
-    try:
-        with segments[-1].open("rb") as file:
-            size_bytes = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size_bytes - _JOURNAL_TAIL_BYTES))
-            lines = file.read(_JOURNAL_TAIL_BYTES).split(b"\n")
-    except OSError:
-        return None
-    for line in reversed(lines):  # the last one may be torn
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            return msgspec.json.decode(line, type=_Line)
-    return None
+    return f"it {'was aborted' if run.aborted else 'ended'} at {at} with {run.verdict.name}, exit code {run.exit_code}"
 
 
 def _exchange(address: Path, line: bytes, timeout_s: float, clock: Clock) -> bytes:

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from seatrial.children import Children
-from seatrial.clock import SYSTEM_CLOCK
+from seatrial.clock import SYSTEM_CLOCK, VirtualClock
 from seatrial.errors import HarnessError, UsageError
 from seatrial.harness import control
 from seatrial.harness.control import ADDRESS_NAME, COMMANDS, SOCKET_NAME, ControlSocket, ending, request
+from seatrial.history.events import Event, PlanEvent, RunEnded
+from seatrial.history.journal import Journal
+from seatrial.verdicts import Verdict
 from tests.support.processes import kill_and_reap, read_numbers, start_python
 from tests.support.waiting import eventually
 
@@ -256,19 +259,43 @@ def test_too_long_an_argument_is_not_even_sent(tmp_path: Path, serve: Serve) -> 
         request(tmp_path, "status", "x" * control.LINE_LIMIT_BYTES)
 
 
-def test_a_run_without_a_socket_is_not_active_and_its_end_is_told(run_dir: Path) -> None:
-    with pytest.raises(UsageError, match="the run is not active: it has no readable journal"):
+def write_journal(run_dir: Path, *events: Event) -> Journal:
+    journal = Journal(run_dir, VirtualClock(1_700_000_000_123_456_789), ballast_bytes=10)
+    for event in (PlanEvent(run_id="r", preset="smoke", seed=1, target="embedded", repo_path_prefix="/p", settings={}), *events):
+        journal.append(event)
+    return journal
+
+
+def test_a_run_without_a_socket_is_not_active(run_dir: Path) -> None:
+    with pytest.raises(UsageError, match="the run is not active: it has no journal"):
         request(run_dir, "stop")
     with pytest.raises(UsageError, match="no such run directory"):
         request(run_dir / "missing", "stop")
-    event = {"kind": "end", "verdict": 2, "exit_code": 1, "reason": "3 defects"}
-    record = {"seq": 9, "at_ns": 1_700_000_000_123_456_789, "event": event}
-    (run_dir / "journal-000001.jsonl").write_text(
-        '{"seq": 8, "at_ns": 1, "event": {"kind": "phase"}}\n' + json.dumps(record) + '\n{"seq": 10, "at'
-    )
-    assert ending(run_dir) == "it ended at 2023-11-14T22:13:20Z with FAIL (3 defects)"
-    with pytest.raises(UsageError, match="it ended at 2023-11-14T22:13:20Z with FAIL"):
+
+
+def test_a_run_that_ended_says_how(run_dir: Path) -> None:
+    write_journal(run_dir, RunEnded(verdict=Verdict.FAIL, exit_code=1)).close()
+    assert ending(run_dir) == "it ended at 2023-11-14T22:13:20Z with FAIL, exit code 1"
+    with pytest.raises(UsageError, match="the run is not active: it ended at 2023-11-14T22:13:20Z with FAIL"):
         request(run_dir, "pause")
+
+
+def test_a_run_that_was_aborted_says_so(tmp_path: Path) -> None:
+    write_journal(tmp_path, RunEnded(verdict=Verdict.INCONCLUSIVE, exit_code=130, aborted=True)).close()
+    assert ending(tmp_path) == "it was aborted at 2023-11-14T22:13:20Z with INCONCLUSIVE, exit code 130"
+
+
+def test_a_run_whose_engine_is_there_without_a_socket_is_starting_or_ending(tmp_path: Path) -> None:
+    journal = write_journal(tmp_path)
+    with pytest.raises(UsageError, match="starting or ending"):
+        request(tmp_path, "pause")
+    journal.close()
+
+
+def test_a_journal_that_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "journal-000001.jsonl").write_text("garbage\n")
+    with pytest.raises(UsageError, match="how it ended cannot be read"):
+        request(tmp_path, "pause")
 
 
 def test_a_stale_socket_of_a_killed_engine_is_told_and_taken_over(run_dir: Path, serve: Serve) -> None:
@@ -294,7 +321,7 @@ threading.Event().wait()
             request(run_dir, "stop")
     finally:
         kill_and_reap(engine)
-    (run_dir / "journal-000001.jsonl").write_text('{"seq": 1, "at_ns": 1700000000000000000, "event": {"kind": "plan"}}\n')
+    write_journal(run_dir).close()
     with pytest.raises(UsageError, match="not active: it broke off, its last event is of 2023-11-14T22:13:20Z"):
         request(run_dir, "stop")
     address = Path(json.loads((run_dir / ADDRESS_NAME).read_text())["socket"])
