@@ -15,6 +15,7 @@ from seatrial.history.events import JOURNAL_FORMAT, Record, RunEnded
 from seatrial.history.segments import MAX_LINE_BYTES, Source, open_segment, packed_path, plain_path, segment_numbers
 
 _CHUNK = 1 << 20
+_TOO_LONG = "a line is longer than {:,} bytes"
 _REMEDY = "copy the whole run directory again"
 BATCH = 4096
 """The most records of one poll."""
@@ -114,7 +115,9 @@ class JournalFollower:
         self.close()
 
     def _fill(self) -> bool:
-        """Read on; False when there is nothing more for now."""
+        """Read on; False when there is nothing more for now. All complete lines before have been taken."""
+        if len(self._rest) > MAX_LINE_BYTES:
+            raise self._damaged(_TOO_LONG.format(MAX_LINE_BYTES), self._line + 1)
         if self._source is None and not self._open_next():
             return False
         chunk = self._read()
@@ -131,8 +134,6 @@ class JournalFollower:
             self._rest = rest
         else:
             self._rest += chunk
-        if len(self._rest) > MAX_LINE_BYTES:
-            raise self._damaged(f"a line is longer than {MAX_LINE_BYTES:,} bytes", self._line + 1)
         return True
 
     def _read(self) -> bytes:
@@ -161,6 +162,8 @@ class JournalFollower:
 
     def _record(self, line: bytes) -> Record | None:
         self._line += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise self._damaged(_TOO_LONG.format(MAX_LINE_BYTES), self._line)
         if self._seq == 0:
             self._check_format(line)
         try:
