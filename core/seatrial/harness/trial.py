@@ -136,7 +136,7 @@ class Trial:
                 harness = TestHarness(ctx, self._settings, history=history, plan=plan, clock=self._clock)
                 undo.callback(harness.cleanup, ctx)
                 undo.enter_context(Watching(harness))
-                control = undo.enter_context(closing(ControlSocket(history.directory, Steering(harness, ctx, self.stop).handlers())))
+                control = undo.enter_context(closing(ControlSocket(history.directory, Steering(harness, ctx, self.stop).handlers(), children=harness.children)))
                 control.start()
                 run_clients(contexts, harness.engine.join)
                 harness.log_storage_stats("before")

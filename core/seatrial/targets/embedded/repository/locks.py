@@ -1,8 +1,10 @@
 """Locks: shared for whoever adds or reads, exclusive for whoever removes data.
 
-The protocol: look for conflicting locks; write one's own; wait a moment; look again, and withdraw on a conflict. Between two that
-write at the same time at least one sees the other, because each looks after it has written. A lock never changes; it is renewed by
-a new file.
+The protocol: look for conflicting locks; write one's own; look again, and withdraw on a conflict. Between two that write at the same
+time at least one sees the other, because each looks after it has written. A lock never changes; it is renewed by a new file.
+
+restic waits 200 ms before it looks again, for stores that list a file a moment after they acknowledged it. Our server lists it from that
+moment on, so we do not; a real restic among our clients keeps its wait, and whoever of two writes last still sees the other.
 """
 
 from __future__ import annotations
@@ -25,8 +27,6 @@ from seatrial.targets.embedded.repository.errors import Cause, RepositoryError
 from seatrial.targets.embedded.repository.repository import Repository
 from seatrial.targets.embedded.repository.store import Kind
 
-DOUBLE_CHECK_S = 0.2
-"""Between writing one's own lock and looking again: for stores that show a file a moment after it was acknowledged."""
 REFRESH_S = 5 * 60.0
 GIVE_UP_S = 22.5 * 60.0
 """Without a refresh for so long, others may soon call us stale: we stop."""
@@ -145,7 +145,6 @@ class Locker:
             return conflict
         name = self.write(ctx, exclusive)
         try:
-            ctx.clock.wait(ctx.cancel.event, DOUBLE_CHECK_S)
             ctx.check()
             conflict = self._conflict(ctx, exclusive, own=name)
         except BaseException:
