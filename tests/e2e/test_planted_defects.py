@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from seatrial.config.model import ActionName
 from seatrial.context import Context
 from seatrial.faults.at_rest import bring_back_snapshot, delete_pack, flip_byte, remove_snapshot
@@ -19,8 +20,7 @@ from seatrial.targets.embedded.process import EmbeddedServer
 from seatrial.targets.embedded.target import EmbeddedTarget
 from seatrial.targets.protocols import Surroundings, TargetClient
 from seatrial.verdicts import ExitCode, Verdict
-
-from tests.e2e.trials import QUICK, Ended, run_trial
+from tests.e2e.trials import Ended, run_trial
 
 
 class FaultyServerTarget(EmbeddedTarget):
@@ -170,4 +170,6 @@ def test_a_restore_altered_on_the_clients_side_is_found_and_explained(tmp_path: 
         assert finding.detail
         assert finding.owner == made_by(ended)[finding.snapshot]
         assert (Path(finding.evidence) / "difference.txt").is_file()
-    assert "verification-disagrees" in {finding.check for finding in failing(ended)}, "the repository itself is whole, and the run must say so"
+    assert "verification-disagrees" in {finding.check for finding in failing(ended)}, (
+        "the repository itself is whole, and the run must say so"
+    )

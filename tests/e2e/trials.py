@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+
 from seatrial.config.model import ActionName, ActionOptions, Preset, WriteOptions
 from seatrial.errors import SeatrialError
 from seatrial.harness.harness import TestHarness
@@ -50,7 +51,7 @@ def run_trial(
     seed: int = 1,
     prefix: Path | None = None,
     target: Target | None = None,
-    before_verify: Callable[[TestHarness], None] | None = None,
+    before_verify: Callable[[TestHarness], object] | None = None,
     meanwhile: Callable[[Trial], None] | None = None,
 ) -> Ended:
     """Run to the end. ``meanwhile`` gets the trial before it runs, to subscribe or to start a thread."""

@@ -171,7 +171,9 @@ class Checker:
         for snapshot in found.reappeared:
             self._missing_or_back(snapshot, "reappeared", "a snapshot that had been lost is listed again", op, client)
         for row in found.late:
-            self.findings.add("list", LATE, f"a snapshot of {row.op} is listed that was thought not to exist", snapshot=row.id, op=op, client=client)
+            self.findings.add(
+                "list", LATE, f"a snapshot of {row.op} is listed that was thought not to exist", snapshot=row.id, op=op, client=client
+            )
         for row in found.foreign:
             self.findings.add(
                 "list",

@@ -25,7 +25,9 @@ class Findings:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
 
-    def add(self, check: str, damage: str, message: str, *, verdict: Verdict = Verdict.FAIL, detail: Sequence[str] = (), **facts: Any) -> Finding:
+    def add(
+        self, check: str, damage: str, message: str, *, verdict: Verdict = Verdict.FAIL, detail: Sequence[str] = (), **facts: Any
+    ) -> Finding:
         """Write one finding. ``facts`` are further fields of ``Finding``."""
         with self._lock:
             number = next(self._numbers)

@@ -36,7 +36,9 @@ class MismatchError(RobustnessError):
         """The whole difference, line by line."""
         lines = []
         for damage in self.damages:
-            sides = f" (expected {damage.expected or 'nothing'}, got {damage.actual or 'nothing'})" if damage.expected or damage.actual else ""
+            sides = (
+                f" (expected {damage.expected or 'nothing'}, got {damage.actual or 'nothing'})" if damage.expected or damage.actual else ""
+            )
             lines.append(f"{damage.path}: {damage.kind}{sides}")
             lines.extend(f"    {line}" for line in damage.lines)
         return lines

@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 
-from seatrial.cli.version import seatrial_version
+from seatrial.version import seatrial_version
 from seatrial.clock import SYSTEM_CLOCK, Clock, stamp
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")

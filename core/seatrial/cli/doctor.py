@@ -14,7 +14,7 @@ import click
 
 from seatrial.cli.options import config_option, load, runs_dir_option, runs_place
 from seatrial.cli.terminal import Screen, Tone
-from seatrial.cli.version import seatrial_version
+from seatrial.version import seatrial_version
 from seatrial.errors import SeatrialError
 from seatrial.report.prose import pad, plain, size
 from seatrial.resources import OPEN_FILES_WANTED, available_memory_bytes, core_count, free_space_bytes

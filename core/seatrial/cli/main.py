@@ -37,7 +37,7 @@ COMMANDS = {
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        version = import_module("seatrial.cli.version")
+        version = import_module("seatrial.version")
         click.echo(f"seatrial {version.seatrial_version()}")
         ctx.exit()
 

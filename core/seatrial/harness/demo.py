@@ -27,9 +27,7 @@ PLANTED = msgspec.structs.replace(CLEAN, description="the same, and one flipped 
 def trials(runs_dir: Path) -> tuple[TrialRequest, TrialRequest]:
     """(planted, clean); both end with exit code 0 when seatrial does what it says."""
     return (
-        TrialRequest(
-            preset_name="demo-planted-defect", preset=PLANTED, seed=new_root_seed(), runs_dir=runs_dir, before_verify=_flip
-        ),
+        TrialRequest(preset_name="demo-planted-defect", preset=PLANTED, seed=new_root_seed(), runs_dir=runs_dir, before_verify=_flip),
         TrialRequest(preset_name="demo-clean", preset=CLEAN, seed=new_root_seed(), runs_dir=runs_dir),
     )
 

@@ -83,7 +83,13 @@ class TestHarness:
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     def __init__(
-        self, ctx: Context, settings: HarnessSettings, *, history: RunHistory | None = None, plan: Plan | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        ctx: Context,
+        settings: HarnessSettings,
+        *,
+        history: RunHistory | None = None,
+        plan: Plan | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """``history`` and ``plan``: of a run that has begun already and is ended by whoever began it."""
         self.client = unwrap_context(ctx)

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from seatrial.engine.plan import Plan
 from seatrial.history.events import PlanEvent
 from seatrial.targets.protocols import Target
-
-
-def seatrial_version() -> str:
-    """Of the installed distribution."""
-    try:
-        return version("seatrial")
-    except PackageNotFoundError:  # imported from a checkout that nobody installed
-        return "not installed"
+from seatrial.version import seatrial_version
 
 
 def plan_event(plan: Plan, run_id: str, target: Target, prefix: Path, command: Sequence[str]) -> PlanEvent:

@@ -39,6 +39,8 @@ class Prefix:
                 directory.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
                 raise UsageError(
-                    f"cannot be made: {error.strerror}", where=str(directory), remedy="name a directory you may write to: --repo-path-prefix"
+                    f"cannot be made: {error.strerror}",
+                    where=str(directory),
+                    remedy="name a directory you may write to: --repo-path-prefix",
                 ) from error
         return prefix

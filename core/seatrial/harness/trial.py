@@ -45,7 +45,7 @@ class TrialRequest:
     """None for the registered one that the preset names."""
     command: tuple[str, ...] = ()
     """Runs the same plan again."""
-    before_verify: Callable[[TestHarness], None] | None = None
+    before_verify: Callable[[TestHarness], object] | None = None
     """Called when nobody acts any more; for planting a defect that the verify phase must catch."""
 
 
@@ -136,7 +136,9 @@ class Trial:
                 harness = TestHarness(ctx, self._settings, history=history, plan=plan, clock=self._clock)
                 undo.callback(harness.cleanup, ctx)
                 undo.enter_context(Watching(harness))
-                control = undo.enter_context(closing(ControlSocket(history.directory, Steering(harness, ctx, self.stop).handlers(), children=harness.children)))
+                control = undo.enter_context(
+                    closing(ControlSocket(history.directory, Steering(harness, ctx, self.stop).handlers(), children=harness.children))
+                )
                 control.start()
                 run_clients(contexts, harness.engine.join)
                 harness.log_storage_stats("before")

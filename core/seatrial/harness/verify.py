@@ -114,5 +114,6 @@ def _verify_repository(engine: Engine, ctx: Context) -> None:
         findings.add(
             "verification-disagrees",
             "undetected",
-            "restores came back wrong, yet the target's own verification is clean: what is stored is whole, or the verification does not see it",
+            "restores came back wrong, yet the target's own verification is clean: "
+            "either what is stored is whole and the way back is not, or the verification does not see the damage",
         )

@@ -19,8 +19,8 @@ from seatrial.observe.sampler import FramePart, Sampler
 class Watching:
     """Samples the engine, the processes, the directories, the caches and the server; writes frames and folds them.
 
-    A context manager. Threading: entered and left by one thread; the sources run on the sampler's. A source that fails is left out and does not
-    touch the run.
+    A context manager. Threading: one thread enters and leaves; the sources run on the sampler's. A source that fails is left out and
+    does not touch the run.
     """
 
     def __init__(self, harness: TestHarness) -> None:

@@ -62,6 +62,7 @@ FURTHER_GROUPS = "(further groups)"
 """Takes the findings of all groups after the first ``KEPT``."""
 
 _CREATE, _DELETE, _RESTORE = ActionName.SNAPSHOT.value, ActionName.DELETE_SNAPSHOT.value, ActionName.RESTORE.value
+_RESTORES = frozenset({_RESTORE, ActionName.RESTORE_INTO_DATA.value})
 _replace = msgspec.structs.replace
 
 
@@ -261,7 +262,7 @@ class RunFold:
             self._create_returned(event, at_ns)
         elif event.action == _DELETE:
             self._delete_returned(event, invoke.snapshot if invoke else event.snapshot, at_ns)
-        elif event.equal is not None:
+        elif event.action in _RESTORES and event.equal is not None:
             self._restored += 1
             if event.equal and event.snapshot:
                 self._snapshot(event.snapshot).last_good_ns = at_ns
@@ -269,7 +270,7 @@ class RunFold:
     def _progress(self, event: Result) -> None:
         if self._phases and self._phases[-1].state == "begin":
             phase = self._phases[-1]
-            if phase.name != "verify" or event.equal is not None:
+            if phase.name != "verify" or (event.action == _RESTORE and event.equal is not None):
                 self._phases[-1] = _replace(phase, progress=phase.progress + 1)
 
     def _create_returned(self, event: Result, at_ns: int) -> None:

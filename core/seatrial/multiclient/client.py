@@ -8,10 +8,10 @@ from typing import TextIO
 
 from seatrial.checker.compare import NodeLookup, compare
 from seatrial.checker.fingerprint import Fingerprint, fingerprint
+from seatrial.checker.mismatch import MismatchError
 from seatrial.checker.protocols import FingerprintSink
 from seatrial.context import Context
 from seatrial.history.frames import CacheFrame
-from seatrial.checker.mismatch import MismatchError
 from seatrial.multiclient.explained import explained
 from seatrial.targets.protocols import Access, CreateStats, ListedSnapshot, TargetClient
 
@@ -28,7 +28,7 @@ class CheckedClientSnapshotter:
             raise ValueError(f"the server's fingerprint is {access.fingerprint}, not {fingerprint}")
         self._client.connect(self._ctx, access)
 
-    def disconnect_client(self, user: str) -> None:  # noqa: ARG002 - the seed's signature
+    def disconnect_client(self, user: str) -> None:
         self._client.disconnect()
 
     def create_snapshot(

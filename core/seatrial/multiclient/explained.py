@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from seatrial.checker.compare import DamageKind, Difference
 from seatrial.checker.mismatch import Damage
+from seatrial.checker.nodes import from_printable
+from seatrial.workload.explain import explain
+from seatrial.workload.original import Expected
 
+MAX_EXPLAINED = 5
+"""Files whose content is explained; a search for an original can take seconds, and the first few tell what happened."""
+_CONTENT = frozenset({DamageKind.CONTENT, DamageKind.SIZE})
 _METADATA = frozenset({DamageKind.MODE, DamageKind.OWNER, DamageKind.XATTR, DamageKind.MTIME, DamageKind.HARDLINK})
 """A lost file changes its directory's time as well: what happened to content is said first."""
 
 
 def explained(differences: Iterable[Difference], restored: Path) -> list[Damage]:
-    """Damages for a person."""
+    """Damages for a person; ``restored`` is the directory that was compared."""
     ordered = sorted(differences, key=lambda difference: difference.damage in _METADATA)
-    return [_damage(difference, restored) for difference in ordered]
+    return list(_damages(ordered, restored))
 
 
-def _damage(difference: Difference, restored: Path) -> Damage:
-    return Damage(path=difference.path, kind=difference.damage.value, expected=difference.expected, actual=difference.actual)
+def _damages(differences: Iterable[Difference], restored: Path) -> Iterator[Damage]:
+    left = MAX_EXPLAINED
+    for difference in differences:
+        kind: str = difference.damage.value
+        lines: tuple[str, ...] = ()
+        if difference.damage in _CONTENT and difference.entry is not None and left:
+            left -= 1
+            kind, lines = _content(difference, restored) or (kind, lines)
+        yield Damage(path=difference.path, kind=kind, expected=difference.expected, actual=difference.actual, lines=lines)
+
+
+def _content(difference: Difference, restored: Path) -> tuple[str, tuple[str, ...]] | None:
+    """What happened to the content, and lines for a person; None for what is no file."""
+    entry, raw = difference.entry, from_printable(difference.path)
+    if entry is None or not isinstance(entry.reference, bytes):
+        return None
+    try:
+        found = explain(restored / os.fsdecode(raw), Expected(path=raw, size=entry.size, content_hash=entry.reference))
+    except OSError as error:
+        return difference.damage.value, (f"its content cannot be read again: {error.strerror}",)
+    return found.damage.value, found.lines

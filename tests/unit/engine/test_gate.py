@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.context import CancelToken, Context
 from seatrial.engine.gate import Gate
@@ -24,7 +25,7 @@ class Visitor:
     """A thread that enters the gate, tells, and stays until it is let go."""
 
     def __init__(self, gate: Gate, name: str, order: list[str], *, alone: bool = False, ctx: Context | None = None) -> None:
-        self.inside, self.leave, self.error = threading.Event(), threading.Event(), None
+        self.inside, self.leave = threading.Event(), threading.Event()
         self._gate, self._name, self._order, self._alone, self._ctx = gate, name, order, alone, ctx or Context()
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -48,7 +49,7 @@ class Visitor:
 
 
 def test_admits_in_the_order_of_arrival_and_never_more_than_the_limit() -> None:
-    gate, order = Gate(2), []
+    gate, order = Gate(2), list[str]()
     visitors = [Visitor(gate, str(n), order) for n in range(6)]
     most = 0
     for visitor in visitors:
@@ -61,7 +62,7 @@ def test_admits_in_the_order_of_arrival_and_never_more_than_the_limit() -> None:
 
 
 def test_alone_waits_for_those_inside_and_holds_back_those_behind() -> None:
-    gate, order = Gate(4), []
+    gate, order = Gate(4), list[str]()
     first, collector, behind = Visitor(gate, "first", order), Visitor(gate, "gc", order, alone=True), Visitor(gate, "behind", order)
     until(lambda: order == ["first"])
     assert (gate.in_flight, gate.waiting) == (1, 2)
@@ -75,7 +76,7 @@ def test_alone_waits_for_those_inside_and_holds_back_those_behind() -> None:
 
 
 def test_a_paused_gate_lets_nobody_in_until_it_is_resumed() -> None:
-    gate, order = Gate(1), []
+    gate, order = Gate(1), list[str]()
     gate.pause()
     visitor = Visitor(gate, "a", order)
     assert (gate.in_flight, gate.waiting, gate.paused) == (0, 1, True)
@@ -85,7 +86,7 @@ def test_a_paused_gate_lets_nobody_in_until_it_is_resumed() -> None:
 
 
 def test_a_cancelled_waiter_leaves_the_queue_and_does_not_take_a_place() -> None:
-    gate, order, token = Gate(1), [], CancelToken()
+    gate, order, token = Gate(1), list[str](), CancelToken()
     holder = Visitor(gate, "holder", order)
     waiter = Visitor(gate, "waiter", order, ctx=Context(cancel=token))
     behind = Visitor(gate, "behind", order)
@@ -99,7 +100,7 @@ def test_a_cancelled_waiter_leaves_the_queue_and_does_not_take_a_place() -> None
 
 
 def test_cancelling_a_waiter_who_wants_to_be_alone_frees_those_behind_it() -> None:
-    gate, order, token = Gate(2), [], CancelToken()
+    gate, order, token = Gate(2), list[str](), CancelToken()
     holder = Visitor(gate, "holder", order)
     Visitor(gate, "gc", order, alone=True, ctx=Context(cancel=token))
     behind = Visitor(gate, "behind", order)
@@ -110,7 +111,7 @@ def test_cancelling_a_waiter_who_wants_to_be_alone_frees_those_behind_it() -> No
 
 
 def test_turning_away_sends_every_waiter_home_and_keeps_those_inside() -> None:
-    gate, order = Gate(1), []
+    gate, order = Gate(1), list[str]()
     holder, waiter = Visitor(gate, "holder", order), Visitor(gate, "waiter", order)
     gate.turn_away()
     waiter.thread.join(10)

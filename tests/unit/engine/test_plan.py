@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from seatrial.config.model import ActionName, Preset
 from seatrial.engine.plan import Draws, Plan, pick_action, weights_of
 from seatrial.errors import UsageError
@@ -17,7 +18,12 @@ def test_draws_depend_on_seed_client_action_and_purpose_only(seed: int, client: 
     draws = Draws(seed, client, action)
     again = Draws(seed, client, action)
     assert (draws.action, draws.snapshot, draws.workload) == (again.action, again.snapshot, again.workload)
-    others = [Draws(seed, client + 1, action).action, Draws(seed, client, action + 1).action, draws.snapshot, Draws(seed + 1, client, action).action]
+    others = [
+        Draws(seed, client + 1, action).action,
+        Draws(seed, client, action + 1).action,
+        draws.snapshot,
+        Draws(seed + 1, client, action).action,
+    ]
     assert draws.action not in others
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from seatrial.context import Context, new_client_contexts, unwrap_context
 from seatrial.engine.workers import run_clients
 

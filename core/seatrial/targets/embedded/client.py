@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 from seatrial.clock import SYSTEM_CLOCK
@@ -26,6 +25,7 @@ from seatrial.targets.embedded.rest import RestStore
 from seatrial.targets.embedded.shared import PROCESS, Shared, SharedRepositories
 from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings
 from seatrial.verdicts import Outcome
+from seatrial.version import seatrial_version
 
 LOCK_RETRY_S = 10.0
 """How long a client waits for a prune to end before it is FAILED(contended)."""
@@ -88,7 +88,9 @@ class EmbeddedClient:
             repository = session.repository
             repository.refresh_index(ctx)
             backup = Backup(ctx, repository, lock)
-            snapshot = backup.run(source_dir, username=session.user, tags=[f"{OPERATION_TAG}={op}"], program=_program())
+            snapshot = backup.run(
+                source_dir, username=session.user, tags=[f"{OPERATION_TAG}={op}"], program=f"seatrial {seatrial_version()}"
+            )
             name, sealed = repository.seal_file(encode_snapshot(snapshot))
             lock.assert_held(ctx)
             progression.stage = Stage.COMMIT
@@ -191,10 +193,3 @@ def operation_of(snapshot: Snapshot) -> str:
     """``<run>/<op>`` out of the tags; empty where seatrial did not make it."""
     start = f"{OPERATION_TAG}="
     return next((tag[len(start) :] for tag in snapshot.tags or () if tag.startswith(start)), "")
-
-
-def _program() -> str:
-    try:
-        return f"seatrial {metadata.version('seatrial')}"
-    except metadata.PackageNotFoundError:  # a checkout that was never installed
-        return "seatrial"

@@ -11,7 +11,6 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-import seatrial
 from seatrial.children import Child, Completed
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.model import GcOptions
@@ -31,7 +30,7 @@ from seatrial.verdicts import Outcome
 
 _ADMIN = "admin"
 _PROGRAM = (sys.executable, "-m", "seatrial.targets.embedded")
-_PACKAGE_ROOT = Path(seatrial.__file__).parent.parent
+_PACKAGE_ROOT = Path(__file__).parents[3]
 """The children's working directory, which ``-m`` searches first: in a checkout they find the very code that runs here."""
 _READY_S = 30.0
 _POLL_S = 0.01

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
 from seatrial.config.model import MIB, ActionName
 from seatrial.targets.embedded.process import EmbeddedServer
 from seatrial.targets.protocols import Availability, Surroundings, TargetClient, Traits
+from seatrial.version import seatrial_version
 
 _CHUNK_BYTES = 512 * 1024
 """Files up to this are one blob, longer ones are cut no shorter (restic_format: chunks)."""
@@ -27,11 +27,7 @@ class EmbeddedTarget:
     )
 
     def availability(self) -> Availability:
-        try:
-            version = metadata.version("seatrial")
-        except metadata.PackageNotFoundError:  # a checkout that was never installed
-            version = "checkout"
-        return Availability(usable=True, version=version)
+        return Availability(usable=True, version=seatrial_version())
 
     def make_server(self, around: Surroundings) -> EmbeddedServer:
         return EmbeddedServer(around)

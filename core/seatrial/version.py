@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def seatrial_version() -> str:
-    """The installed version; ``unknown`` in a checkout that is only on the path."""
+    """Of the installed distribution; ``unknown`` in a checkout that is only on the path."""
     try:
         return version("seatrial")
     except PackageNotFoundError:
