@@ -129,7 +129,7 @@ class TestHarness:
 
     # -- what it does
 
-    def run(self, contexts: Sequence[Context], fn: Callable[[Context], None], *, cleanup: bool = False) -> None:
+    def run(self, contexts: Sequence[Context], fn: Callable[[Context], object], *, cleanup: bool = False) -> None:
         """``fn`` once per context, all at the same time; waits for all, then cleans up the clients if asked.
 
         Raises what ``fn`` raised: one exception as it is, several as a group.
@@ -141,7 +141,7 @@ class TestHarness:
                 for ctx in contexts:
                     self._engine.leave(ctx)
 
-    def run_n(self, ctx: Context, n: int, fn: Callable[[Context], None]) -> None:
+    def run_n(self, ctx: Context, n: int, fn: Callable[[Context], object]) -> None:
         """``run`` with ``n`` new clients that are cleaned up afterwards."""
         self.run(new_client_contexts(ctx, n), fn, cleanup=True)
 
