@@ -99,13 +99,29 @@ def test_patience_is_a_leaky_bucket() -> None:
     patience.begin()
     assert peer.deadline == 10
     clock.now = 8
-    patience.end(100)  # one second earned, eight used
+    patience.moved(100)  # one second earned, eight used
+    patience.end()
     assert peer.deadline == math.inf
     patience.begin()
     assert peer.deadline == 8 + 3
-    patience.end(1_000_000)  # a fast start is no credit for a long silence
+    patience.moved(1_000_000)  # a fast start is no credit for a long silence
+    patience.end()
     patience.begin()
     assert peer.deadline == 8 + 10
+
+
+def test_bytes_that_move_within_one_wait_count_as_soon_as_the_clock_ticks() -> None:
+    clock = CoarseClock(1.0)
+    peer, patience = patient(clock, body_silence_s=10.0, body_rate_bytes_s=100, body_s=1000.0)
+    patience.begin()
+    for _ in range(20):
+        patience.moved(10)
+    assert peer.deadline == 10
+    clock.now = 4
+    patience.moved(100)  # 300 bytes in all: three of the four seconds are earned
+    assert peer.deadline == 4 + 9
+    patience.end()
+    assert peer.deadline == math.inf
 
 
 def test_patience_has_an_end_however_fast_the_peer() -> None:
@@ -114,7 +130,8 @@ def test_patience_has_an_end_however_fast_the_peer() -> None:
     for _ in range(5):
         patience.begin()
         clock.now += 5
-        patience.end(10_000)
+        patience.moved(10_000)
+        patience.end()
     patience.begin()
     assert peer.deadline == 25 + 5
 

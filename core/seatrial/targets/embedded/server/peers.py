@@ -82,25 +82,33 @@ class Patience:
     Only waiting is charged, not our own work on disk. Threading: the connection's thread.
     """
 
-    __slots__ = ("_began", "_clock", "_left", "_peer", "_rate", "_silence", "_total", "_what")
+    __slots__ = ("_began", "_clock", "_left", "_moved", "_peer", "_rate", "_silence", "_total", "_what")
 
     def __init__(self, peer: Peer, clock: CoarseClock, limits: Limits, what: Waiting) -> None:
         self._peer, self._clock, self._what = peer, clock, what
         self._silence = self._left = limits.body_silence_s
         self._rate, self._total = limits.body_rate_bytes_s, limits.body_s
         self._began = 0.0
+        self._moved = 0
 
     def begin(self) -> None:
         """We are about to wait."""
-        self._began = self._clock.now
+        self._began, self._moved = self._clock.now, 0
         self._peer.wait_for(self._what, self._began + min(self._left, self._total))
 
-    def end(self, moved: int) -> None:
-        """The wait is over and ``moved`` bytes have moved."""
+    def moved(self, size: int) -> None:
+        """``size`` bytes have moved, and we wait on."""
+        self._moved += size
+        if self._clock.now != self._began:  # within a tick no deadline is looked at
+            self.end()
+            self.begin()
+
+    def end(self) -> None:
+        """The wait is over."""
         self._peer.work()
         waited = self._clock.now - self._began
         self._total -= waited
-        self._left = min(self._silence, self._left - waited + moved / self._rate)
+        self._left = min(self._silence, self._left - waited + self._moved / self._rate)
 
 
 class Peers:
