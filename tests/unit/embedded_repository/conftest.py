@@ -49,7 +49,9 @@ class Harbour:
         code = maintenance.main(argv, stdin=stdin, stdout=stdout, ctx=ctx)
         return code, msgspec.json.decode(stdout.getvalue())
 
-    def client(self, *, cache: CacheSettings | None = None, connect: bool = True, shared: SharedRepositories | None = None) -> EmbeddedClient:
+    def client(
+        self, *, cache: CacheSettings | None = None, connect: bool = True, shared: SharedRepositories | None = None
+    ) -> EmbeddedClient:
         around = cast(Surroundings, SimpleNamespace(preset=Preset(cache=cache or CacheSettings())))
         directory = self.home / f"client-{len(self.clients)}"
         made = EmbeddedClient(around, directory, shared or self.shared)

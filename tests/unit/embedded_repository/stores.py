@@ -93,7 +93,8 @@ class DirectoryStore:
             return self.root / "config"
         if kind is Kind.PACK:
             return self.root / "data" / name[:2] / name
-        return self.root / kind.value / name
+        folder: str = kind.value
+        return self.root / folder / name
 
     def create(self, ctx: Context) -> None:
         for kind in Kind:
@@ -150,7 +151,7 @@ class WatchedStore:
     """A store that notes every call and asks ``before`` first, which may raise, or change things behind the caller's back."""
 
     inner: MemoryStore | DirectoryStore
-    before: Callable[[Call], None] = lambda call: None
+    before: Callable[[Call], None] = field(default=lambda _: None)
     calls: list[Call] = field(default_factory=list)
 
     def _note(self, method: str, kind: Kind | None = None, name: str = "") -> None:

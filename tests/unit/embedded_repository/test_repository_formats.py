@@ -45,7 +45,7 @@ def test_any_changed_byte_breaks_the_seal(plain: bytes, data: st.DataObject) -> 
     sealed = bytearray(KEY.seal(plain))
     at = data.draw(st.integers(0, len(sealed) - 1))
     sealed[at] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(RepositoryError, match="seal|IV"):
+    with pytest.raises(RepositoryError, match=r"seal|IV"):
         KEY.open(sealed)
 
 
@@ -124,9 +124,9 @@ def _naive_irreducible(f: int) -> bool:
     return f.bit_length() > 1 and all(remainder(f, d) for d in range(2, 1 << ((f.bit_length() + 1) // 2)))
 
 
-@pytest.mark.parametrize("f", range(512))
-def test_irreducibility_agrees_with_trial_division(f: int) -> None:
-    assert polynomial.irreducible(f) == _naive_irreducible(f)
+def test_irreducibility_agrees_with_trial_division() -> None:
+    for f in range(512):
+        assert polynomial.irreducible(f) == _naive_irreducible(f), f"{f:b}"
 
 
 def test_generated_polynomials_have_degree_53_and_are_irreducible() -> None:
@@ -315,7 +315,15 @@ def test_uncompressed_blobs_have_no_uncompressed_length() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"id": "xyz"}, {"id": "A" * 64}, {"type": "irregular"}, {"offset": -1}, {"length": 0}, {"length": 1 << 32}, {"uncompressed_length": -1}],
+    [
+        {"id": "xyz"},
+        {"id": "A" * 64},
+        {"type": "irregular"},
+        {"offset": -1},
+        {"length": 0},
+        {"length": 1 << 32},
+        {"uncompressed_length": -1},
+    ],
 )
 def test_an_impossible_index_entry_is_corrupt(change: dict[str, object]) -> None:
     blob = {"id": "0" * 64, "type": "tree", "offset": 0, "length": 40} | change

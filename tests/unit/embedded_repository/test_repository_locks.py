@@ -8,12 +8,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from seatrial.clock import VirtualClock
 from seatrial.context import Context
 from seatrial.errors import CancelledError
-from seatrial.targets.embedded.repository import gojson, locks
+from seatrial.targets.embedded.repository import gojson
 from seatrial.targets.embedded.repository.errors import Cause, RepositoryError
 from seatrial.targets.embedded.repository.locks import GIVE_UP_S, REFRESH_S, STALE_S, KnownLocks, Locker, LockInfo, unlock
 from seatrial.targets.embedded.repository.repository import Repository
@@ -79,7 +80,7 @@ def test_waiting_ends_well_when_the_other_lets_go_and_with_the_limit_otherwise(s
     got = waiter.acquire(ctx, exclusive=False, retry_s=60)
     assert 0 < ctx.clock.monotonic_s() - start < 5
     waiter.give_back(ctx, got.name)
-    watched.before = lambda call: None
+    watched.before = lambda _: None
     held = holder.acquire(ctx, exclusive=True, retry_s=0)
     start = ctx.clock.monotonic_s()
     with pytest.raises(RepositoryError):
@@ -99,7 +100,9 @@ def test_no_interleaving_gives_both_a_lock(mine: bool, theirs: bool) -> None:
         watched.calls.clear()
         outcome: list[bool] = []
 
-        def before(call: Call, step: int = step, outcome: list[bool] = outcome, watched: WatchedStore = watched, other: Locker = other) -> None:
+        def before(
+            call: Call, step: int = step, outcome: list[bool] = outcome, watched: WatchedStore = watched, other: Locker = other
+        ) -> None:
             if len(watched.calls) == step + 1 and not outcome:
                 outcome.append(_takes(other, theirs))
 
@@ -125,9 +128,7 @@ def _takes(who: Locker, exclusive: bool) -> bool:
 def test_without_the_second_look_the_interleavings_do_find_an_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: with the look after writing left out, it does."""
     real = Locker._conflict
-    monkeypatch.setattr(
-        Locker, "_conflict", lambda self, ctx, exclusive, *, own: None if own else real(self, ctx, exclusive, own=own)
-    )
+    monkeypatch.setattr(Locker, "_conflict", lambda self, ctx, exclusive, *, own: None if own else real(self, ctx, exclusive, own=own))
     with pytest.raises(AssertionError, match="both hold a lock"):
         test_no_interleaving_gives_both_a_lock(True, True)
 
@@ -197,7 +198,7 @@ def test_a_lock_that_could_not_be_removed_is_removed_next_time_and_does_not_bloc
     watched.before = refuse
     mine.give_back(ctx, lock.name)
     assert set(store.files[Kind.LOCK]) == {lock.name}
-    watched.before = lambda call: None
+    watched.before = lambda _: None
     with mine.hold(ctx, exclusive=False, retry_s=0) as again:
         assert set(store.files[Kind.LOCK]) == {again.name}
 
@@ -215,7 +216,7 @@ def test_a_lock_whose_upload_was_not_answered_is_swept_away(store: MemoryStore) 
     with pytest.raises(RepositoryError):
         mine.acquire(virtual(), exclusive=False, retry_s=0)
     assert len(store.files[Kind.LOCK]) == 1
-    watched.before = lambda call: None
+    watched.before = lambda _: None
     mine.close(virtual())
     assert not store.files[Kind.LOCK]
 
@@ -267,7 +268,7 @@ def _write(repository: Repository, ctx: Context, **fields: object) -> str:
     info = LockInfo(
         time=gojson.format_time(ctx.clock.now_ns()), exclusive=False, hostname=socket.gethostname(), username="u", pid=os.getpid()
     )
-    return repository.save(ctx, Kind.LOCK, gojson.encode(locks.msgspec.structs.replace(info, **fields)))
+    return repository.save(ctx, Kind.LOCK, gojson.encode(msgspec.structs.replace(info, **fields)))
 
 
 def test_unlock_removes_the_locks_of_the_dead_and_leaves_those_of_the_living(store: MemoryStore) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from seatrial.targets.embedded.repository import prune as prunes
 from seatrial.targets.embedded.repository.errors import Cause, RepositoryError
+from seatrial.targets.embedded.repository.index import PackBlobs, encode_index
 from seatrial.targets.embedded.repository.packs import pack_size
 from seatrial.targets.embedded.repository.prune import Prune
+from seatrial.targets.embedded.repository.repository import Repository
 from seatrial.targets.embedded.repository.store import Kind
 from tests.unit.embedded_repository.stores import Call, MemoryStore, WatchedStore, locker, make, reopen, virtual
 from tests.unit.embedded_repository.work import backup, check, describe, plain_tree, prune, restore
@@ -35,6 +37,11 @@ class Case:
     def assert_all_restore(self, store: MemoryStore, name: str) -> None:
         for number, (snapshot, source) in enumerate(self.sources.items()):
             assert describe(restore(reopen(store), snapshot, self.folder / f"{name}-{number}")) == describe(source)
+        self.assert_sound(store)
+
+    def assert_sound(self, store: MemoryStore) -> None:
+        """Every live snapshot is there, and every byte of it."""
+        assert set(store.files[Kind.SNAPSHOT]) == set(self.sources)
         verdict = check(reopen(store))
         assert verdict.clean, verdict.output
 
@@ -110,7 +117,7 @@ def test_at_most_the_allowed_share_of_unused_bytes_stays(case: Case, percent: in
         assert share > 0
 
 
-def reopen_with_index(store: MemoryStore) -> prunes.Repository:
+def reopen_with_index(store: MemoryStore) -> Repository:
     repository = reopen(store)
     repository.refresh_index(virtual())
     return repository
@@ -175,19 +182,18 @@ def _apply(store: MemoryStore, call: Call, blobs: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_step_nothing_is_lost_and_the_next_prune_finishes(case: Case, after: bool) -> None:
-    clean = case.store.copy()
-    prune(reopen(clean))
     for step in range(500):
         store = case.store.copy()
         killed = _killed_at(store, step, after=after)
         store.files[Kind.LOCK].clear()  # what "unlock" does
-        case.assert_all_restore(store, f"cut-{step}")
+        case.assert_sound(store)
         prune(reopen(store))
-        case.assert_all_restore(store, f"again-{step}")
+        case.assert_sound(store)
         assert _unused(store) == 0
         assert not set(store.files[Kind.PACK]) - set(reopen_with_index(store).index.packs())
         if not killed:
             assert step > 20
+            case.assert_all_restore(store, "last")
             return
     pytest.fail("a prune of more than 500 steps")
 
@@ -331,9 +337,7 @@ def test_a_blob_in_several_packs_is_kept_once(tmp_path: Path) -> None:
 def test_one_pack_in_two_index_files_survives_an_index_rewrite(case: Case) -> None:
     """Scenario 6: restic#21820."""
     repository = reopen_with_index(case.store)
-    again = [prunes.PackBlobs(name, blobs) for name, blobs in repository.index.packs().items()]
-    from seatrial.targets.embedded.repository.index import encode_index
-
+    again = [PackBlobs(name, blobs) for name, blobs in repository.index.packs().items()]
     repository.save(virtual(), Kind.INDEX, encode_index(again[:2]))
     prune(reopen(case.store))
     case.assert_all_restore(case.store, "after")

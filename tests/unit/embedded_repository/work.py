@@ -1,5 +1,7 @@
 """Backup, restore, prune, check over any store; and trees of files to do it with."""
 
+# ruff: noqa: PTH115, PTH118, PTH211 - paths are bytes here: names need not be text
+
 from __future__ import annotations
 
 import base64
@@ -72,9 +74,9 @@ def describe(root: Path, *, times: bool = True) -> dict[str, Any]:
             elif stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode):
                 entry["device"] = status.st_rdev
             found[key] = entry
-    for names in groups.values():
-        for name in names:
-            found[name]["links"] = sorted(names)
+    for keys in groups.values():
+        for key in keys:
+            found[key]["links"] = sorted(keys)
     return found
 
 
@@ -110,7 +112,7 @@ def odd_tree(root: Path) -> Path:
     os.link(root / "over", root / "sub" / "hard")
     os.link(root / "over", root / "sub" / "deeper" / "harder")
     (root / "link").symlink_to("sub/deeper/file")
-    (root / "dangling").symlink_to("<nowhere> & \"no\\thing\"\t\b\f\u2028\x7f")
+    (root / "dangling").symlink_to('<nowhere> & "no\\thing"\t\b\f\u2028\x7f')
     os.symlink(b"not-utf8-\xff\xfe", os.path.join(base, b"raw-link"))
     os.mkfifo(root / "fifo")
     for mode in (0o4755, 0o2711, 0o600, 0o444, 0o1777):
@@ -146,7 +148,7 @@ ODD_NAMES = (
     b"-dash",
     b"new\nline",
     b"tab\tbell\a\x01\x7f",
-    b'quote"back\\slash\'',
+    b"quote\"back\\slash'",
     b"<html>&amp;",
     "gr\u00fc\u00dfe-\u65e5\u672c".encode(),
     "nel\u0085zwsp\u200bnbsp\u00a0sep\u2028".encode(),

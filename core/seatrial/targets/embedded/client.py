@@ -123,6 +123,7 @@ class EmbeddedClient:
         session = self._the_session()
         with translated(), contextlib.ExitStack() as stack:
             stack.callback(session.repository.rest)
+            session.locker.sweep(ctx)
             found = list_snapshots(ctx, session.repository, None if session.cold else session.shared)
             session.cold = False
             return found

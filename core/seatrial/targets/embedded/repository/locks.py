@@ -139,7 +139,7 @@ class Locker:
             pause_s = min(pause_s * 2, _RETRY_MAX_S)
 
     def _attempt(self, ctx: Context, exclusive: bool) -> HeldLock | RepositoryError:
-        self._sweep(ctx)
+        self.sweep(ctx)
         conflict = self._conflict(ctx, exclusive, own="")
         if conflict is not None:
             return conflict
@@ -214,12 +214,13 @@ class Locker:
         with contextlib.suppress(RepositoryError, CancelledError):
             self.remove(Context(clock=ctx.clock).within(UNLOCK_S), name)
 
-    def _sweep(self, ctx: Context) -> None:
+    def sweep(self, ctx: Context) -> None:
+        """Remove what we left behind, before anything else is done with the store."""
         for name in sorted(self._left_behind):
             self.remove(ctx, name)
 
     def close(self, ctx: Context) -> None:
-        """Remove what we left behind, if the store answers."""
+        """The last sweep, if the store answers."""
         for name in sorted(self._left_behind):
             self.give_back(ctx, name)
 
