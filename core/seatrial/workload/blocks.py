@@ -107,7 +107,7 @@ class Stream:
         return buffer
 
 
-def parse(block: bytes | memoryview) -> Header | None:
+def parse(block: bytes | bytearray | memoryview) -> Header | None:
     """The header at the start of ``block``; None where there is none of ours, or not all of it."""
     if len(block) < _FIXED.size or block[: len(MAGIC)] != MAGIC:
         return None

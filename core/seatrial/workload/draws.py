@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seatrial.config.model import WriteOptions
-from seatrial.errors import NoSpaceError, UsageError
+from seatrial.errors import NoSpaceError
 from seatrial.seeds import Random, derive
 from seatrial.workload.blocks import BLOCK_BYTES, Pool
 
@@ -47,9 +47,6 @@ class PlannedFile:
 
 def draw(rng: Random, options: WriteOptions, io_limit: int) -> Draw:
     """Depth, branch depth, number of files, percentage, in this order."""
-    _check_range("num-files-per-write", options.min_num_files_per_write, options.max_num_files_per_write)
-    _check_range("file-size", options.min_file_size, options.max_file_size)
-    _check_range("dedupe-percent", options.min_dedupe_percent, options.max_dedupe_percent)
     depth = rng.randint(0, options.max_dir_depth)
     return Draw(
         depth=depth,
@@ -58,11 +55,6 @@ def draw(rng: Random, options: WriteOptions, io_limit: int) -> Draw:
         dedupe_percent=_percent(rng, options),
         io_limit=io_limit,
     )
-
-
-def _check_range(name: str, low: int, high: int) -> None:
-    if low > high:
-        raise UsageError(f"min-{name} {low} is larger than max-{name} {high}", where="write-random-files", remedy="swap them")
 
 
 def _percent(rng: Random, options: WriteOptions) -> int:

@@ -92,7 +92,8 @@ def _arguments(directory: Path, seed: int, drawn: Draw, options: WriteOptions, l
         "--filename_format=file_$filenum",
         f"--nrfiles={drawn.num_files}",
         f"--filesize={low}-{high}" if low < high else f"--filesize={high}",
-        f"--io_size={limit}",
+        # Not io_size: where that is more than the files hold, fio writes them again and again.
+        f"--size={max(block, limit // block * block)}",
         f"--bs={block}",
         f"--dedupe_percentage={drawn.dedupe_percent}",
         f"--randseed={seed}",

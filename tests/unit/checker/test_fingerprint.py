@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -220,11 +221,15 @@ def test_a_missing_root_is_an_error_that_says_so(tmp_path: Path) -> None:
         fingerprint(tmp_path / "nothing")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_an_error_with_its_path(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("code", "said"), [(errno.EACCES, "Permission denied"), (errno.EIO, "Input/output error")])
+def test_an_unreadable_file_is_an_error_with_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str) -> None:
     (tmp_path / "secret").write_bytes(b"x")
-    (tmp_path / "secret").chmod(0)
-    with pytest.raises(HarnessError, match=r"secret: cannot be read: Permission denied \(check"):
+
+    def refuse(_fd: int, _buffers: list[bytearray]) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "readv", refuse)
+    with pytest.raises(HarnessError, match=rf"secret: cannot be read: {said} \(check"):
         fingerprint(tmp_path)
 
 
