@@ -153,3 +153,20 @@ def test_a_follower_waits_for_the_rest_of_a_line(tmp_path: Path) -> None:
             assert follower.poll() == []
         path.write_bytes(line(1) + line(2)[:3])
         assert [record.seq for record in follower.poll()] == [1]
+
+
+def test_what_is_written_between_the_end_of_a_segment_and_the_next_one_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_path(tmp_path, 1).write_bytes(line(1))
+    real = JournalFollower._has_next
+
+    def rotate_just_now(follower: JournalFollower) -> bool:
+        monkeypatch.undo()
+        with plain_path(tmp_path, 1).open("ab") as file:
+            file.write(line(2))
+        plain_path(tmp_path, 2).write_bytes(line(3))
+        return real(follower)
+
+    monkeypatch.setattr(JournalFollower, "_has_next", rotate_just_now)
+    assert seqs(tmp_path) == [1, 2, 3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -265,6 +265,16 @@ def test_a_create_found_later_is_live_with_its_fingerprint(prefix: Prefix) -> No
         assert (row.state, row.root, row.owner, row.run_id, ledger.node(row.root)) == ("live", "n1", "c", "r", b"leaf")
 
 
+def test_a_create_that_fails_while_a_listing_sees_it_is_not_called_late_by_that_listing(prefix: Prefix) -> None:
+    """A target may show what it is about to take back; a listing that begins afterwards must not see it any more."""
+    with prefix.run("r") as (ledger, journal):
+        journal.append(Invoke(op="1", client="c", action=CREATE, index=0, mutates=True))
+        listing = ledger.begin_listing()
+        journal.append(Result(op="1", client="c", action=CREATE, outcome=Outcome.FAILED))
+        assert ledger.reconcile(listing, [("s", "r/1")]).late == []
+        assert [row.id for row in ledger.reconcile(ledger.begin_listing(), [("s", "r/1")]).late] == ["s"]
+
+
 def test_garbage_is_collected_at_the_next_opening_in_bounded_work(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
     with prefix.run("r") as (ledger, journal):
         create(journal, "0", "keep", root="nk", nodes={"nk": b"nshared", "nshared": b"leaf"})
@@ -434,21 +444,16 @@ def test_a_database_that_cannot_be_written_loses_nothing_and_says_so_when_it_is_
 
 def test_a_writer_that_failed_once_goes_on_where_it_was(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seatrial.history.ledger.RETRY_S", 0.01)
-    real, failures = Projection.apply, [0]
+    real, failures = Projection._finish, [0]
 
-    def fail_half_way(self: Projection, run_id: str, records: Any) -> None:
+    def fail_at_the_end(self: Projection, batch: _Batch, actions: Iterable[str]) -> None:
         if failures[0] < 3:
             failures[0] += 1
-            with suppress(ZeroDivisionError), self._lock, self._db:
-                self._db.execute("BEGIN IMMEDIATE")
-                for change in self._changes.step(run_id, records[0]):
-                    self._write(change, _Batch())
-                raise ZeroDivisionError
             raise sqlite3.OperationalError("disk I/O error")
-        real(self, run_id, records)
+        real(self, batch, actions)
 
     history = History(11, "r").run(100)
-    monkeypatch.setattr(Projection, "apply", fail_half_way)
+    monkeypatch.setattr(Projection, "_finish", fail_at_the_end)
     with prefix.run("r") as (ledger, journal):
         for event in history.events:
             journal.append(event)

@@ -110,6 +110,11 @@ def test_our_tag_on_an_id_nobody_knows_is_late_unless_its_create_is_under_way(
     assert found == (NOTHING if in_flight or changed else Reconciliation(late=[Listed(id="s", op=TAG)]))
 
 
+def test_our_tag_is_not_late_while_its_operation_changes() -> None:
+    known = Known(live=set(), states={}, unknown=[], runs={"run-1"}, changed={OP})
+    assert reconcile([("s", TAG)], known, complete=True, settled=False) == NOTHING
+
+
 @pytest.mark.parametrize("tag", ["", "run-1", "run-1/", "/7", "another-run/7", "prod-backup"])
 def test_an_id_without_our_tag_is_foreign(tag: str) -> None:
     assert judged(tag=tag) == Reconciliation(foreign=[Listed(id="s", op=tag)])
