@@ -171,7 +171,7 @@ def test_after_dropping_its_caches_a_client_reads_everything_from_the_server(
     make_harbour: Callable[..., Harbour], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harbour = make_harbour()
-    client = harbour.client()
+    client, other = harbour.client(), harbour.client()
     source = plain_tree(tmp_path / "source", salt="cold")
     snapshot, _ = client.create(Context(), source, "run/1")
     seen = _gets(client, monkeypatch)
@@ -192,6 +192,13 @@ def test_after_dropping_its_caches_a_client_reads_everything_from_the_server(
     seen.clear()
     assert [row.id for row in client.list(Context())] == [snapshot]
     assert seen == [Kind.SNAPSHOT]
+    _restored(other, snapshot, tmp_path / "others")  # so that this process knows it all while the client is away
+    client.disconnect()
+    client.drop_caches()
+    client.connect(Context(), harbour.access())
+    seen = _gets(client, monkeypatch)
+    _restored(client, snapshot, tmp_path / "cold again")
+    assert set(seen) - {Kind.LOCK} == first
 
 
 def test_cache_info_tells_owner_limits_and_parts(harbour: Harbour, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seatrial.clock import SYSTEM_CLOCK
-from seatrial.context import Context
+from seatrial.context import CancelToken, Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
 from seatrial.targets.embedded.cache import DiskCache
@@ -34,12 +34,10 @@ LOCK_RETRY_S = 10.0
 class _Session:
     """What there is while connected. Owner: the client."""
 
-    def __init__(self, store: Store, repository: Repository, shared: Shared, user: str) -> None:
-        self.store, self.repository, self.shared, self.user = store, repository, shared, user
+    def __init__(self, store: Store, repository: Repository, shared: Shared, user: str, cancel: CancelToken) -> None:
+        self.store, self.repository, self.shared, self.user, self.cancel = store, repository, shared, user, cancel
         repository.index = IndexView(shared.index)
         self.locker = Locker(repository, user, shared.locks)
-        self.cold = False
-        """Whether the next listing must read every snapshot itself."""
 
 
 class EmbeddedClient:
@@ -56,6 +54,8 @@ class EmbeddedClient:
         self._everybody = shared
         self._session: _Session | None = None
         self._cache: DiskCache | None = None
+        self._list_cold = self._index_cold = False
+        """Whether the next listing, the next session's index must be read from the server, whatever this process knows."""
 
     def connect(self, ctx: Context, access: Access) -> None:
         """Open a connection that stays open, and the repository behind it."""
@@ -71,7 +71,10 @@ class EmbeddedClient:
             self._cache = DiskCache(self._directory, repository.config.id, self._limits)
         repository.cache = self._cache
         self._owner = access.user
-        self._session = _Session(store, repository, self._everybody.of(repository.config.id), access.user)
+        self._session = _Session(store, repository, self._everybody.of(repository.config.id), access.user, ctx.cancel)
+        if self._index_cold:
+            repository.index.clear()
+            self._index_cold = False
 
     def disconnect(self) -> None:
         session, self._session = self._session, None
@@ -79,7 +82,8 @@ class EmbeddedClient:
             return
         session.repository.index.clear()
         with contextlib.suppress(Exception):  # the protocol says: never raises
-            session.locker.close(Context(clock=SYSTEM_CLOCK).within(UNLOCK_S))
+            if not session.cancel.cancelled:  # a run that is dropped waits for no server: the next start takes dead locks away
+                session.locker.close(Context(clock=SYSTEM_CLOCK).within(UNLOCK_S))
         session.store.close()
 
     def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
@@ -124,8 +128,8 @@ class EmbeddedClient:
         with translated(), contextlib.ExitStack() as stack:
             stack.callback(session.repository.rest)
             session.locker.sweep(ctx)
-            found = list_snapshots(ctx, session.repository, None if session.cold else session.shared)
-            session.cold = False
+            found = list_snapshots(ctx, session.repository, None if self._list_cold else session.shared)
+            self._list_cold = False
             return found
 
     def cache_info(self) -> CacheFrame:
@@ -145,9 +149,11 @@ class EmbeddedClient:
     def drop_caches(self) -> None:
         if self._cache is not None:
             self._cache.clear()
+        self._list_cold = True
         if self._session is not None:
             self._session.repository.index.clear()
-            self._session.cold = True
+        else:
+            self._index_cold = True
 
     def cleanup(self) -> None:
         self.disconnect()

@@ -45,27 +45,11 @@ def decode_snapshot(raw: bytes, name: str) -> Snapshot:
     return snapshot
 
 
-def load_all(ctx: Context, repository: Repository) -> dict[str, Snapshot]:
-    """Every snapshot listed, by name.
-
-    One that vanishes between the listing and the reading was deleted by somebody: it is left out once a second listing confirms that.
-    """
-    found: dict[str, Snapshot] = {}
-    vanished: dict[str, RepositoryError] = {}
-    for entry in repository.entries(ctx, Kind.SNAPSHOT):
-        ctx.check()
-        try:
-            found[entry.name] = load_snapshot(ctx, repository, entry.name)
-        except RepositoryError as error:
-            if error.cause is not Cause.MISSING:
-                raise
-            vanished[entry.name] = error
-    confirm_vanished(ctx, repository, vanished)
-    return found
-
-
 def confirm_vanished(ctx: Context, repository: Repository, vanished: dict[str, RepositoryError]) -> None:
-    """Raise for a snapshot that could not be read although it is still listed."""
+    """Raise for a snapshot that was MISSING and is still listed.
+
+    One that vanishes between the listing and the reading was deleted by somebody, once a second listing confirms it.
+    """
     if not vanished:
         return
     still_listed = {entry.name for entry in repository.entries(ctx, Kind.SNAPSHOT)}
