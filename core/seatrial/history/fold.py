@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -440,10 +440,10 @@ class RunFold:
             end=self._end,
         )
 
-    def _freeze_clients(self) -> tuple[tuple[ClientRow, ...], dict[str, tuple[ActionRow, ...]]]:
+    def _freeze_clients(self) -> tuple[tuple[ClientRow, ...], Mapping[str, tuple[ActionRow, ...]]]:
         """Only what changed is made anew: with a thousand clients the rest is most of it."""
         if not self._dirty_clients:
-            return self._view.clients, dict(self._view.client_actions)
+            return self._view.clients, self._view.client_actions
         client_actions = dict(self._view.client_actions)
         for client, tally in self._dirty_clients.items():
             client_actions[client] = tally.freeze_actions()

@@ -110,3 +110,20 @@ def test_a_frame_without_a_time_gets_one(tmp_path: Path) -> None:
     latest = TelemetryReader(tmp_path).latest()
     assert latest is not None
     assert latest.at_ns == 77
+
+
+def test_frames_written_between_the_last_read_and_a_rotation_are_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_all(tmp_path, [frame(1)])
+    reader = TelemetryReader(tmp_path)
+    assert reader.poll() == [frame(1)]
+    real = TelemetryReader._rotated
+
+    def rotate_just_now(self: TelemetryReader) -> bool:
+        monkeypatch.undo()
+        write_all(tmp_path, [frame(2)])
+        write_all(tmp_path, [frame(3)], file_bytes=1)
+        return real(self)
+
+    monkeypatch.setattr(TelemetryReader, "_rotated", rotate_just_now)
+    assert reader.poll() + reader.poll() == [frame(2), frame(3)]
+    reader.close()
