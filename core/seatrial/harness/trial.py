@@ -14,7 +14,7 @@ from seatrial.config.model import Preset
 from seatrial.context import CancelToken, Context, new_client_context, new_client_contexts
 from seatrial.engine.plan import Plan
 from seatrial.engine.workers import run_clients
-from seatrial.errors import CancelledError, HarnessError, SeatrialError, TargetError
+from seatrial.errors import CancelledError, HarnessError, OperationError, SeatrialError, TargetError
 from seatrial.harness.chaos import Chaos
 from seatrial.harness.control import ControlSocket
 from seatrial.harness.harness import HarnessSettings, TestHarness
@@ -179,8 +179,8 @@ class Trial:
             alarms.after(0, lambda: self.stop(now=True, reason="the server died"))
 
     def _ending(self, error: SeatrialError) -> SeatrialError:
-        """What the run ends with: a cancellation is not the cause where the server's death was."""
-        if self._server_died and not isinstance(error, TargetError):
+        """What the run ends with: a cancelled or failed operation is not the cause where the server's death was."""
+        if self._server_died and (isinstance(error, OperationError) or not isinstance(error, TargetError)):
             return TargetError(f"the server died in the middle of the run: {self._server_died}", remedy="its log is in the run directory")
         return error
 

@@ -243,7 +243,8 @@ class EmbeddedServer:
 
     def _command(self, ctx: Context, args: Sequence[str]) -> Completed:
         done = self._launch(ctx, args)
-        if done.returncode != 0 and (done.timed_out or done.cancelled):
+        served = self._child is not None and self._child.returncode is None
+        if done.returncode != 0 and (done.timed_out or done.cancelled) and served:
             # It may have died with its lock held, and a stale lock blocks everybody: restic's rules leave that to "unlock".
             with contextlib.suppress(SeatrialError):  # the run may be closing; the next start unlocks too
                 self._launch(self._limited(), ["unlock"])

@@ -32,7 +32,9 @@ GIVE_UP_S = 22.5 * 60.0
 """Without a refresh for so long, others may soon call us stale: we stop."""
 STALE_S = 30 * 60.0
 UNLOCK_S = 5.0
-"""How long we try to take our lock away, also after a cancellation: one left behind blocks everybody for half an hour."""
+"""How long we try to take our lock away: one left behind blocks everybody for half an hour."""
+UNLOCK_CANCELLED_S = 1.0
+"""The same after a cancellation: a server that is there answers at once, and one that is gone must not hold up the end of the run."""
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.1, 1.0
 _KNOWN_MAX = 4096
 
@@ -211,8 +213,9 @@ class Locker:
     def give_back(self, ctx: Context, name: str) -> None:
         """Remove a lock of ours whatever happened, for at most ``UNLOCK_S``; never raises for a store that does not answer."""
         # The operation's own context may be cancelled already, and yet the lock must go.
+        limit_s = UNLOCK_CANCELLED_S if ctx.cancel.cancelled else UNLOCK_S
         with contextlib.suppress(RepositoryError, CancelledError):
-            self.remove(Context(clock=ctx.clock).within(UNLOCK_S), name)
+            self.remove(Context(clock=ctx.clock).within(limit_s), name)
 
     def sweep(self, ctx: Context) -> None:
         """Remove what we left behind, before anything else is done with the store."""
@@ -220,9 +223,9 @@ class Locker:
             self.remove(ctx, name)
 
     def close(self, ctx: Context) -> None:
-        """The last sweep, if the store answers."""
-        for name in sorted(self._left_behind):
-            self.give_back(ctx, name)
+        """The last sweep, if the store answers; within ``ctx`` for all locks together. Never raises."""
+        with contextlib.suppress(RepositoryError, CancelledError):
+            self.sweep(ctx)
 
 
 def unlock(ctx: Context, repository: Repository, known: KnownLocks, *, remove_all: bool) -> list[str]:
