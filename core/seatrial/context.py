@@ -120,10 +120,15 @@ class Context:
             return default_s
         return max(0.0, self.deadline_s - self.clock.monotonic_s())
 
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline_s is not None and self.clock.monotonic_s() >= self.deadline_s
+
     def check(self) -> None:
         """Raise ``CancelledError`` when cancelled, ``DeadlineExceededError`` when past the deadline."""
         self.cancel.check()
-        if self.deadline_s is not None and self.clock.monotonic_s() >= self.deadline_s:
+        if self.expired:
             raise DeadlineExceededError("deadline exceeded")
 
 

@@ -14,7 +14,7 @@ from seatrial.engine.failures import Failure, classify
 from seatrial.engine.gate import Gate
 from seatrial.engine.plan import Plan, pick_action, weights_of
 from seatrial.engine.turn import Done, Scene, Turn
-from seatrial.errors import NoOp, NoSpaceError, SeatrialError
+from seatrial.errors import CancelledError, DeadlineExceededError, NoOp, NoSpaceError, SeatrialError
 from seatrial.history.events import ClientJoined, ClientLeft, Recovered, Result
 from seatrial.history.view import RunView
 from seatrial.verdicts import Outcome
@@ -159,34 +159,37 @@ class Engine:
                     queue_s=queue_s,
                     emit=self.scene.emit,
                 )
-                return self._perform(slot, action, turn, queue_s)
+                return self._perform(ctx, slot, action, turn)
         finally:
             slot.enter("idle")
 
-    def _perform(self, slot: ClientSlot, action: Action, turn: Turn, queue_s: float) -> ActionOut:
+    def _perform(self, ctx: Context, slot: ClientSlot, action: Action, turn: Turn) -> ActionOut:
         """Run the action and write its result, whatever happens."""
         began_s = self._clock.monotonic_s()
         try:
             done = action.perform(self.scene, turn)
         except NoOp:
-            self._write_result(action, turn, queue_s, began_s, Done(), noop=True)
+            self._write_result(action, turn, began_s, Done(), noop=True)
             return ActionOut(op=turn.op, noop=True)
-        except Exception as error:
+        except Exception as raised:
+            error = _whose_time_is_up(raised, ctx)
             failure = classify(error, mutates=action.mutates and turn.invoked)
-            self._write_result(action, turn, queue_s, began_s, failure.done, failure=failure)
+            self._write_result(action, turn, began_s, failure.done, failure=failure)
             self.scene.checker.report(
                 error, action=action.name.value, op=turn.op, client=unwrap_context(turn.ctx).id, snapshot=turn.snapshot
             )
-            raise
+            if error is raised:
+                raise
+            raise error from raised
         if action.name in WRITES:
             slot.wrote_since_snapshot = True
         elif action.name is ActionName.SNAPSHOT:
             slot.wrote_since_snapshot = False
-        self._write_result(action, turn, queue_s, began_s, done)
+        self._write_result(action, turn, began_s, done)
         return ActionOut(op=turn.op, done=done)
 
     def _write_result(
-        self, action: Action, turn: Turn, queue_s: float, began_s: float, done: Done, *, noop: bool = False, failure: Failure | None = None
+        self, action: Action, turn: Turn, began_s: float, done: Done, *, noop: bool = False, failure: Failure | None = None
     ) -> None:
         self.scene.emit(
             Result(
@@ -205,6 +208,13 @@ class Engine:
                 files=done.files,
                 bytes=done.bytes,
                 service_s=self._clock.monotonic_s() - began_s,
-                queue_s=queue_s,
+                queue_s=turn.queue_s,
             )
         )
+
+
+def _whose_time_is_up(error: Exception, ctx: Context) -> Exception:
+    """An action that is slower than it may be has failed; one that its caller's budget cut short has only been cancelled."""
+    if isinstance(error, DeadlineExceededError) and ctx.expired:
+        return CancelledError("the time allotted to it is over")
+    return error

@@ -66,7 +66,7 @@ class Turn:
         emit: EventSink,
     ) -> None:
         self.ctx, self.op, self.options, self.draws = ctx, op, options, draws
-        self._action, self._mutates, self._action_index, self._queue_s, self._emit = action, mutates, action_index, queue_s, emit
+        self._action, self._mutates, self._action_index, self.queue_s, self._emit = action, mutates, action_index, queue_s, emit
         self.invoked = False
         self.snapshot = ""
         """The one it acts on, once invoked."""
@@ -83,7 +83,7 @@ class Turn:
                 mutates=self._mutates,
                 options=options or {},
                 snapshot=snapshot,
-                queue_s=self._queue_s,
+                queue_s=self.queue_s,
             )
         )
 

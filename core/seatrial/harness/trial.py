@@ -152,8 +152,7 @@ class Trial:
             self._cancel.check()
             with phases.of("report"):
                 harness.log_storage_stats("after")
-                for one in contexts:
-                    harness.engine.leave(one)
+                run_clients(contexts, harness.engine.leave)
 
     def _disturb(self, harness: TestHarness, contexts: Sequence[Context], phases: Phases, alarms: Alarms) -> None:
         duration_s = harness.plan.preset.duration_s

@@ -44,7 +44,10 @@ def live_rows(ledger: Ledger) -> list[SnapshotRow]:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Restores rows by fresh clients, which own nothing and have empty caches. Threading: ``rows`` is guarded by ``lock``."""
+    """Restores rows by fresh clients, which own nothing and begin with empty caches: what they read, they read in this phase.
+
+    Threading: ``rows`` is guarded by ``lock``.
+    """
 
     engine: Engine
     rows: list[SnapshotRow]
@@ -65,9 +68,10 @@ class Sweep:
                 self.engine.leave(verifier)
 
     def _work(self, ctx: Context) -> None:
+        self.engine.join(ctx)
+        self.engine.scene.snapshotter.drop_caches(ctx)
         while (row := self._next()) is not None:
             try:
-                self.engine.scene.snapshotter.drop_caches(ctx)
                 self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, row.id))
             except (CancelledError, NoSpaceError):
                 self._put_back(row)
