@@ -33,7 +33,8 @@ class SeatrialError(Exception):
         parts = [f"{self.where}: {self.what}" if self.where else self.what]
         if self.remedy:
             parts.append(f"({self.remedy})")
-        return " ".join(parts)
+        # After the last lines of a log the remedy would read as one more of them.
+        return ("\n" if "\n" in self.what else " ").join(parts)
 
 
 class UsageError(SeatrialError):

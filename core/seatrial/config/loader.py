@@ -101,7 +101,10 @@ def _files(config_file: FilePath | None) -> tuple[Layer, tuple[str, ...]]:
     """The layers that are files, merged, and notes."""
     whole, notes = Layer(), []
     built_in = builtin(FILE_NAME)
-    user = platformdirs.user_config_path("seatrial") / FILE_NAME
+    try:
+        user = platformdirs.user_config_path("seatrial") / FILE_NAME
+    except RuntimeError:  # newer versions raise where older ones return a path that begins with ~
+        user = FilePath("~") / FILE_NAME
     local = config_file or FilePath(FILE_NAME)
     if layer := read_file(built_in, label=BUILT_IN):
         whole.add(layer)

@@ -19,6 +19,7 @@ from seatrial.history.journal import Journal
 from seatrial.history.ledger import Ledger
 from seatrial.history.runs import create_run
 from seatrial.history.view import RunView
+from seatrial.resources import remove_marked_tree
 from seatrial.targets.protocols import Target
 
 
@@ -33,11 +34,15 @@ class RunHistory:
     ) -> None:
         with ExitStack() as undo:
             self.run = create_run(runs_dir, plan.preset_name, clock)
+            # A run that cannot even begin its journal has nothing to say: no empty directory stays behind.
+            in_vain = undo.enter_context(ExitStack())
+            in_vain.callback(remove_marked_tree, self.run.path)
             self.prefix = Prefix.prepare(repo_path_prefix or self.run.path / "repository")
             self.ledger = Ledger(self.prefix.metadata, child_ids, clock)
             undo.callback(self.ledger.close)
             self.journal = Journal(self.run.path, clock)
             undo.callback(self.journal.close)
+            in_vain.pop_all()
             self.fold = RunFold(clock)
             self.journal.subscribe(self.fold.apply)
             self.ledger.attach(self.run.run_id, self.journal)

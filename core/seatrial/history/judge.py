@@ -56,7 +56,8 @@ def _broken(view: RunView) -> Iterator[_Charge]:
         yield _Charge(ExitCode(end.exit_code), end.reason or "the run could not be carried through")
     if view.server.deaths:
         status = "" if view.server.exit_code is None else f" with exit code {view.server.exit_code}"
-        yield _Charge(ExitCode.BROKEN, f"the server died{status} in the middle of the run")
+        when = "in the middle of the run" if view.server.address else "before it was ready"
+        yield _Charge(ExitCode.BROKEN, f"the server died{status} {when}")
 
 
 def _failed(view: RunView) -> Iterator[_Charge]:

@@ -71,7 +71,10 @@ def runs_root(configured: str | Path = "") -> Path:
     """
     if str(configured):
         return Path(configured).absolute()
-    state = platformdirs.user_state_path("seatrial")
+    try:
+        state = platformdirs.user_state_path("seatrial")
+    except RuntimeError:  # newer versions raise where older ones return a path that begins with ~
+        state = Path("~")
     if not state.is_absolute():
         raise UsageError("there is no home directory to keep runs in", where=str(state), remedy="set HOME, or name a place with --runs-dir")
     return state / "runs"

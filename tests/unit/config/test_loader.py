@@ -145,8 +145,13 @@ def test_extends_sees_what_higher_layers_changed(alone: Path, write: Write) -> N
     assert (loaded.preset("mine").clients, loaded.origin("presets.mine.clients")) == (8, "--set")
 
 
-def test_no_home_is_a_note(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platformdirs.user_config_path", lambda name: Path("~/.config") / name)
+def _raise_no_home(_name: str) -> Path:
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("no_home", [lambda name: Path("~/.config") / name, _raise_no_home], ids=["tilde", "raises"])
+def test_no_home_is_a_note(no_home: Callable[[str], Path], alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_config_path", no_home)
     loaded = load()
     assert loaded.preset().clients == 4
     assert any("no home directory" in note for note in loaded.notes)

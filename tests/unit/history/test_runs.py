@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -159,8 +160,13 @@ def test_the_root_is_what_is_configured_else_the_users_state_directory(tmp_path:
     assert runs_root("here").is_absolute()
 
 
-def test_no_home_is_said_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platformdirs, "user_state_path", lambda name: Path("~") / ".local/state" / name)
+def _raise_no_home(_name: str) -> Path:
+    raise RuntimeError("could not determine the home directory")
+
+
+@pytest.mark.parametrize("no_home", [lambda name: Path("~") / ".local/state" / name, _raise_no_home], ids=["tilde", "raises"])
+def test_no_home_is_said_with_its_remedy(no_home: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platformdirs, "user_state_path", no_home)
     with pytest.raises(UsageError, match="--runs-dir"):
         runs_root()
 

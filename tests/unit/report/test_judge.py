@@ -54,10 +54,11 @@ def test_a_clean_verified_run_passes_without_a_word() -> None:
             "the verify phase did not come to its end",
         ),
         (
-            with_(server=ServerView(deaths=1, exit_code=-9)),
+            with_(server=ServerView(deaths=1, exit_code=-9, address="https://here")),
             ExitCode.BROKEN,
             "the server died with exit code -9 in the middle of the run",
         ),
+        (with_(server=ServerView(deaths=1, exit_code=4)), ExitCode.BROKEN, "the server died with exit code 4 before it was ready"),
         (with_(end=ended(4, "port 1 is in use")), ExitCode.BROKEN, "port 1 is in use"),
         (with_(end=ended(2, "no such target")), ExitCode.USAGE, "no such target"),
         (with_(end=ended(130, "second Ctrl-C", aborted=True)), ExitCode.INTERRUPTED, "second Ctrl-C"),
@@ -77,7 +78,7 @@ def test_a_run_that_was_stopped_cleanly_keeps_its_verdict_and_says_so_by_its_cod
 def test_interrupted_wins_over_broken_over_failure_over_inconclusive_and_all_reasons_stay() -> None:
     view = with_(
         end=ended(130, "stopped twice", aborted=True),
-        server=ServerView(deaths=1),
+        server=ServerView(deaths=1, address="https://here"),
         findings=(group(Verdict.FAIL),),
         gaps=1,
     )
