@@ -145,6 +145,7 @@ def test_shutdown_takes_one_more_snapshot_of_who_wrote_and_metadata_survives(tmp
         assert second.history.ledger.live_count == 2
         totals = {row.action: row.count for row in second.history.ledger.cumulative().actions}
         assert totals["snapshot-root"] == 2
+        assert second.engine.statistics().former_runs == 1
         reader = new_client_context()
         for snapshot in second.history.ledger.live():
             options = second.plan.preset.options

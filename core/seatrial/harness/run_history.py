@@ -13,7 +13,7 @@ from seatrial.clock import Clock
 from seatrial.engine.plan import Plan
 from seatrial.harness.identity import plan_event
 from seatrial.harness.prefix import Prefix
-from seatrial.history.events import Event, Record
+from seatrial.history.events import Event, FormerRuns, Record
 from seatrial.history.fold import RunFold
 from seatrial.history.journal import Journal
 from seatrial.history.ledger import Ledger
@@ -40,6 +40,7 @@ class RunHistory:
             self.prefix = Prefix.prepare(repo_path_prefix or self.run.path / "repository")
             self.ledger = Ledger(self.prefix.metadata, child_ids, clock)
             undo.callback(self.ledger.close)
+            former = self.ledger.cumulative()
             self.journal = Journal(self.run.path, clock)
             undo.callback(self.journal.close)
             in_vain.pop_all()
@@ -47,6 +48,8 @@ class RunHistory:
             self.journal.subscribe(self.fold.apply)
             self.ledger.attach(self.run.run_id, self.journal)
             self.emit(plan_event(plan, self.run.run_id, target, self.prefix.path, command))
+            if former.runs:
+                self.emit(FormerRuns(runs=former.runs, actions=list(former.actions)))
             self._undo = undo.pop_all()
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from seatrial.history.histogram import HistogramData
 from seatrial.verdicts import Outcome, Verdict
 
 JOURNAL_FORMAT = 1
@@ -52,6 +53,28 @@ class ClientLeft(Base, frozen=True, kw_only=True, tag="client-left"):
     """A client has been removed and cleaned up."""
 
     client: str
+
+
+class ActionTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """One action over all runs under the prefix."""
+
+    action: str
+    count: int = 0
+    ok: int = 0
+    failed: int = 0
+    unknown: int = 0
+    noop: int = 0
+    bytes: int = 0
+    service: HistogramData = HistogramData()
+    """Without no-ops."""
+    queue: HistogramData = HistogramData()
+
+
+class FormerRuns(Base, frozen=True, kw_only=True, tag="former-runs"):
+    """Statistics of all earlier runs under the prefix. Together with this run's own they are the cumulative ones."""
+
+    runs: int
+    actions: list[ActionTotals]
 
 
 class Phase(Base, frozen=True, kw_only=True, tag="phase"):
@@ -220,6 +243,7 @@ class RunEnded(Base, frozen=True, kw_only=True, tag="end"):
 
 Event = (
     PlanEvent
+    | FormerRuns
     | ClientJoined
     | ClientLeft
     | Phase

@@ -16,6 +16,7 @@ from seatrial.history.events import (
     ClientLeft,
     Fault,
     Finding,
+    FormerRuns,
     Invoke,
     Phase,
     PlanEvent,
@@ -89,6 +90,8 @@ class RunFold:
         self._clients: dict[str, ClientTally] = {}
         self._dirty_clients: dict[str, ClientTally] = {}
         self._actions: dict[str, ActionTally] = {}
+        self._former_runs = 0
+        self._cumulative: dict[str, ActionTally] = {}
         self._snapshots: dict[str, SnapshotTally] = {}
         self._deleted: deque[str] = deque()
         self._counts: dict[str, int] = {"live": 0, "deleting": 0, "deleted": 0, "unknown": 0, "lost": 0}
@@ -109,6 +112,7 @@ class RunFold:
         self._end: EndView | None = None
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             PlanEvent: self._plan,
+            FormerRuns: self._former,
             ClientJoined: self._joined,
             ClientLeft: self._left,
             Phase: self._phase,
@@ -188,6 +192,10 @@ class RunFold:
             if handler is not None:
                 handler(record.event, record.at_ns)
 
+    def _former(self, event: FormerRuns, at_ns: int) -> None:
+        self._former_runs = event.runs
+        self._cumulative = {totals.action: ActionTally.of(totals) for totals in event.actions}
+
     def _plan(self, event: PlanEvent, at_ns: int) -> None:
         clients, expect = event.settings.get("clients"), event.settings.get("expect")
         self._header = RunHeader(
@@ -253,6 +261,8 @@ class RunFold:
         if tally is None:
             tally = self._actions[event.action] = ActionTally(event.action, "")
         tally.add(event, times)
+        if self._former_runs:
+            self._cumulative.setdefault(event.action, ActionTally(event.action, "")).add(event, times)
         if not event.noop:
             self._rates.add(at_ns, event.bytes)
             if event.outcome is not Outcome.OK:
@@ -419,6 +429,8 @@ class RunFold:
             phases=phases,
             clients=clients,
             actions=tuple(tally.freeze() for tally in self._actions.values()),
+            former_runs=self._former_runs,
+            cumulative=tuple(tally.freeze() for _, tally in sorted(self._cumulative.items())),
             client_actions=client_actions,
             snapshots=SnapshotCounts(**self._counts, created=self._created, restored=self._restored),
             server=self._server,

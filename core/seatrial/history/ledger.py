@@ -21,7 +21,7 @@ from seatrial.history.catalogue import FILE_NAME, add_to_catalogue, read_catalog
 from seatrial.history.changes import Changes
 from seatrial.history.events import Record
 from seatrial.history.journal import Journal
-from seatrial.history.ledger_records import ActionTotals, Children, Cumulative, LedgerProblem, SnapshotRow
+from seatrial.history.ledger_records import Children, Cumulative, LedgerProblem, SnapshotRow
 from seatrial.history.live import Listing, LiveSet
 from seatrial.history.locks import hold
 from seatrial.history.projection import Projection, Run
@@ -31,7 +31,7 @@ from seatrial.history.reconcile import Known, Reconciliation, UnknownOperation, 
 from seatrial.history.segments import segment_numbers
 from seatrial.history.view import SnapshotState
 
-__all__ = ["ActionTotals", "Children", "Cumulative", "Ledger", "LedgerProblem", "Listing", "SnapshotRow"]
+__all__ = ["Children", "Cumulative", "Ledger", "LedgerProblem", "Listing", "SnapshotRow"]
 
 BATCH = 500
 """Records of one transaction while others may want to read."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from seatrial.history.events import Result
-from seatrial.history.histogram import Histogram, HistogramData
+from seatrial.history.events import ActionTotals, Result
+from seatrial.history.histogram import Histogram
 from seatrial.history.view import SnapshotState
 from seatrial.verdicts import Outcome
 
@@ -41,21 +41,6 @@ class LedgerProblem(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     what: str
     remedy: str
-
-
-class ActionTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """One action over all runs under the prefix."""
-
-    action: str
-    count: int = 0
-    ok: int = 0
-    failed: int = 0
-    unknown: int = 0
-    noop: int = 0
-    bytes: int = 0
-    service: HistogramData = HistogramData()
-    """Without no-ops."""
-    queue: HistogramData = HistogramData()
 
 
 class Cumulative(msgspec.Struct, frozen=True, kw_only=True):

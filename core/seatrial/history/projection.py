@@ -12,8 +12,8 @@ import msgspec
 
 from seatrial.errors import UsageError
 from seatrial.history.changes import Change, Changes, Closed, Good, Made, Moved, Nodes, Opened, Referred
-from seatrial.history.events import Record, Result
-from seatrial.history.ledger_records import ActionTotals, Children, Cumulative, SnapshotRow, Totals
+from seatrial.history.events import ActionTotals, Record, Result
+from seatrial.history.ledger_records import Children, Cumulative, SnapshotRow, Totals
 from seatrial.history.reconcile import OperationKey, UnknownOperation
 from seatrial.history.view import SnapshotState
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.history.events import Invoke, Result
+from seatrial.history.events import ActionTotals, Invoke, Result
 from seatrial.history.frames import CacheFrame, ClientFrame, ClientState
 from seatrial.history.histogram import Histogram, bucket_of
 from seatrial.history.view import ActionRow, ClientRow, Latency, Rates, SnapshotState, SnapshotView
@@ -45,6 +45,15 @@ class ActionTally:
         self.errors: dict[str, int] = {}
         self.service, self.queue = Histogram(), Histogram()
         self.row: ActionRow | None = None
+
+    @classmethod
+    def of(cls, totals: ActionTotals) -> ActionTally:
+        """Begin with what earlier runs have counted; their causes of errors are not known."""
+        tally = cls(totals.action, "")
+        tally.ok, tally.failed, tally.unknown, tally.noop = totals.ok, totals.failed, totals.unknown, totals.noop
+        tally.bytes = totals.bytes
+        tally.service, tally.queue = Histogram.of(totals.service), Histogram.of(totals.queue)
+        return tally
 
     def add(self, result: Result, times: Times) -> None:
         """Count one result."""

@@ -252,6 +252,10 @@ class RunView(Row, frozen=True, kw_only=True):
     """By index."""
     actions: tuple[ActionRow, ...] = ()
     """Per action, in the order in which they first occurred."""
+    former_runs: int = 0
+    """Earlier runs under the same prefix."""
+    cumulative: tuple[ActionRow, ...] = ()
+    """Per action over this run and the earlier ones, by name; empty where there were none."""
     client_actions: Mapping[str, tuple[ActionRow, ...]] = {}
     """By client id."""
     snapshots: SnapshotCounts = SnapshotCounts()

@@ -198,7 +198,14 @@ def causes(rows: Sequence[ActionRow]) -> list[str]:
 def _actions(view: RunView) -> list[str]:
     if not view.actions:
         return []
-    return ["Actions", *(f"  {line}" for line in (*action_table(view.actions), *causes(view.actions)))]
+    lines = ["Actions", *(f"  {line}" for line in (*action_table(view.actions), *causes(view.actions)))]
+    if view.former_runs:
+        lines += [
+            "",
+            f"Actions of all {view.former_runs + 1} runs under this prefix",
+            *(f"  {line}" for line in action_table(view.cumulative)),
+        ]
+    return lines
 
 
 def verified(summary: Summary) -> str:
@@ -234,7 +241,9 @@ def _state(summary: Summary) -> list[str]:
 
 
 def _storage(view: RunView) -> list[str]:
-    paths = list(dict.fromkeys((*view.storage_before, *view.storage_after)))
+    """Whole directories only: what lies below one that is listed is in its size, and in the journal."""
+    listed = dict.fromkeys((*view.storage_before, *view.storage_after))
+    paths = [path for path in listed if not any(path.startswith(f"{other}/") for other in listed)]
     if not paths:
         return []
 
