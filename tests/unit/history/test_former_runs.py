@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from seatrial.history.events import ActionTotals, Event, FormerRuns, Record, Result
 from seatrial.history.fold import RunFold
 from seatrial.history.histogram import Histogram
