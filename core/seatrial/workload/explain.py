@@ -87,7 +87,7 @@ def explain(path: Path, expected: Expected) -> Explanation:
 
 
 def explain_content(data: memoryview, expected: Expected) -> Explanation:
-    """The same for content in memory. Takes about a second per GiB, several where the original has to be searched for."""
+    """The same for content in memory. Takes some seconds per GiB; the search for an original is bounded."""
     slots = scan(data)
     original = find_original(data, slots, expected)
     if original is None:
