@@ -13,7 +13,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol
@@ -23,7 +23,7 @@ from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import SeatrialError
 from seatrial.history.journal import JournalFollower, JournalGap, follow
 from seatrial.history.view import RunView
-from seatrial.report import Summary, write_all
+from seatrial.report import Summary, summarise, write_all
 from seatrial.verdicts import ExitCode, worst_exit_code
 
 POLL_S = 0.2
@@ -173,13 +173,17 @@ class Conductor:
         return worst_exit_code(code for code in codes if code is not None)
 
     def _report(self) -> Summary | None:
-        """None where the run failed before it had anything to report, so that its own error is the one to show."""
-        try:
-            return write_all(self._trial.directory) if self._trial.directory else None
-        except SeatrialError:
-            if self._error is None:
-                raise
+        """None where the run failed before it had anything to report; of two errors the run's own is the one to show."""
+        directory = self._trial.directory
+        if directory is None:
             return None
+        try:
+            return write_all(directory)
+        except SeatrialError as error:
+            self._error = self._error or error
+        with suppress(SeatrialError):  # the files could not be written, on a full disk for instance: the verdict is told all the same
+            return summarise(directory)
+        return None
 
 
 @contextmanager

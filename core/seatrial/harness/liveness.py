@@ -12,7 +12,8 @@ from seatrial.config.model import ActionName, ActionOptions, RestoreOptions
 from seatrial.context import Context, unwrap_context
 from seatrial.engine.engine import Engine
 from seatrial.engine.workers import run_clients
-from seatrial.errors import CancelledError, OperationError, RobustnessError, SeatrialError
+from seatrial.errors import CancelledError, NoSpaceError, OperationError, RobustnessError, SeatrialError
+from seatrial.verdicts import Verdict
 
 
 def with_snapshot(options: ActionOptions, snapshot_id: str) -> ActionOptions:
@@ -43,14 +44,19 @@ class Liveness:
                 self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, made.snapshot))
         except RobustnessError:
             return  # it came back, though wrong: the restore has its own finding
+        except NoSpaceError as error:
+            # Refused, as it should be: not stuck, and yet nobody knows whether it could go on.
+            self._report(ctx, error, "no-space", Verdict.INCONCLUSIVE, "give the server or the clients more room")
         except (OperationError, CancelledError) as error:
             if not ctx.cancel.cancelled:
-                self._report(ctx, error)
+                self._report(ctx, error, "stuck", Verdict.FAIL)
 
-    def _report(self, ctx: Context, error: SeatrialError) -> None:
+    def _report(self, ctx: Context, error: SeatrialError, damage: str, verdict: Verdict, remedy: str = "") -> None:
         self.engine.scene.checker.findings.add(
             "liveness",
-            "stuck",
+            damage,
             f"after the disturbances a client could not complete a snapshot and a restore within {self.limit_s:g} s: {error}",
+            verdict=verdict,
+            remedy=remedy,
             client=unwrap_context(ctx).id,
         )

@@ -28,7 +28,7 @@ from seatrial.history.events import Record, RunEnded, ServerEvent
 from seatrial.history.judge import judge
 from seatrial.history.view import RunView
 from seatrial.targets.protocols import Target
-from seatrial.verdicts import ExitCode, worst_exit_code
+from seatrial.verdicts import PRECEDENCE, ExitCode, worst_exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,7 @@ class Trial:
         self._stop_reason = ""
         self._interrupted = False
         self._server_died = ""
+        self._disk_full = False
 
     # -- from any thread
 
@@ -113,18 +114,19 @@ class Trial:
             self._history = history
             for subscriber in self._subscribers:
                 history.journal.subscribe(subscriber)
-            history.journal.subscribe(lambda record: self._notice(record, alarms))
+            history.journal.subscribe(lambda record: self._notice(record, history, alarms))
             try:
                 self._carry_through(history, plan, alarms)
-            except SeatrialError as error:
-                ending = self._ending(error)
-                self._end(history, ending)
-                if ending is error:
+            except BaseException as raised:
+                error = _one_of(raised)
+                if not isinstance(error, SeatrialError):
+                    self._end(history, HarnessError(f"{type(error).__name__}: {error}"))
                     raise
-                raise ending from error
-            except BaseException as error:
-                self._end(history, HarnessError(f"{type(error).__name__}: {error}"))
-                raise
+                ending = self._ending(error, history)
+                self._end(history, ending)
+                if ending is raised:
+                    raise
+                raise ending from raised
             return self._end(history, None)
 
     def _carry_through(self, history: RunHistory, plan: Plan, alarms: Alarms) -> None:
@@ -170,17 +172,34 @@ class Trial:
         with phases.of("heal"):
             pass  # nothing is disturbed from outside yet
 
-    def _notice(self, record: Record, alarms: Alarms) -> None:
-        """A server that dies ends the run: whatever went on would only wait for it."""
+    def _notice(self, record: Record, history: RunHistory, alarms: Alarms) -> None:
+        """A server that dies, or a disk too full for the journal, ends the run: whatever went on would only wait, or be forgotten."""
         if isinstance(record.event, ServerEvent) and record.event.state == "died":
             self._server_died = record.event.detail or "it gave no reason"
-            # Not here: this thread holds the journal's lock, and cancelling wakes threads that may want it.
-            alarms.after(0, lambda: self.stop(now=True, reason="the server died"))
+            self._drop(alarms, "the server died")
+        elif history.journal.ballast_released and not self._disk_full:
+            self._disk_full = True
+            self._drop(alarms, "the disk is full")
 
-    def _ending(self, error: SeatrialError) -> SeatrialError:
-        """What the run ends with: a cancelled or failed operation is not the cause where the server's death was."""
-        if self._server_died and (isinstance(error, OperationError) or not isinstance(error, TargetError)):
-            return TargetError(f"the server died in the middle of the run: {self._server_died}", remedy="its log is in the run directory")
+    def _drop(self, alarms: Alarms, reason: str) -> None:
+        # Not here: this thread holds the journal's lock, and cancelling wakes threads that may want it.
+        alarms.after(0, lambda: self.stop(now=True, reason=reason))
+
+    def _ending(self, error: SeatrialError, history: RunHistory) -> SeatrialError:
+        """What the run ends with: a cancelled or failed operation is not the cause where the server's death or a full disk was."""
+        if isinstance(error, TargetError) and not isinstance(error, OperationError):
+            return error
+        if self._disk_full:
+            return HarnessError(
+                "the disk is full, and nothing more can be written into the journal",
+                where=str(history.directory),
+                remedy="make room, or choose another --runs-dir; everything up to here is kept",
+            )
+        if self._server_died:
+            return TargetError(
+                f"the server died in the middle of the run; the last lines of its log:\n{self._server_died}",
+                remedy=f"see {history.server_log}",
+            )
         return error
 
     def _end(self, history: RunHistory, error: SeatrialError | None) -> ExitCode:
@@ -196,3 +215,14 @@ class Trial:
         aborted = isinstance(error, CancelledError)
         history.emit(RunEnded(verdict=judgement.verdict, exit_code=int(code), reason=reason, aborted=aborted))
         return code
+
+
+def _one_of(error: BaseException) -> BaseException:
+    """Of errors that several clients have met at the same time the gravest; anything else as it is."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [_one_of(each) for each in error.exceptions]
+    known = [leaf for leaf in leaves if isinstance(leaf, SeatrialError)]
+    if len(known) < len(leaves):
+        return error
+    return min(known, key=lambda each: PRECEDENCE.index(each.exit_code))

@@ -80,6 +80,7 @@ class Journal:
         if segment_numbers(directory):
             raise HarnessError("there is a journal already", where=str(directory), remedy="every run has a directory of its own")
         self._ballast = Ballast(directory / BALLAST_NAME, ballast_bytes)
+        self._ballast_released = False
         self._lock_fd = -1
         try:
             self._lock_fd = self._hold_lock()
@@ -105,7 +106,7 @@ class Journal:
     @property
     def ballast_released(self) -> bool:
         """The disk was full while an event was written: what is left is for the last events, the run should end."""
-        return not self._ballast.path.exists()
+        return self._ballast_released
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber`` with every record from now on."""
@@ -198,6 +199,7 @@ class Journal:
         """Once; False when there is nothing left to give back."""
         there = self._ballast.path.exists()
         self._ballast.release()
+        self._ballast_released = True
         return there
 
     def _hold_lock(self) -> int:

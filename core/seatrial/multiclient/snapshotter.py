@@ -163,8 +163,10 @@ class MultiClientSnapshotter:
     def _part(self, user: str, member: _Member) -> None:
         member.snapshotter.disconnect_client(user)
         member.snapshotter.cleanup()
+        command = self._server.server_cmd()
         try:
-            self._server.remove_client(user)
+            if command is None or command.returncode is None:  # a dead server is no news here, and has no users
+                self._server.remove_client(user)
         except SeatrialError as error:  # the server may be gone; the client must go all the same
             _log.warning("could not remove %s from the server: %s", user, error)
         shutil.rmtree(member.directory, ignore_errors=True)

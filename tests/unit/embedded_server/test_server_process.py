@@ -208,7 +208,7 @@ def test_a_port_in_use_is_named_with_the_servers_last_words(stage: Stage) -> Non
         assert caught.value.where == f"port {port}"
         assert "exit code 4" in str(caught.value)
         server.cleanup()
-    assert stage.states() == ["starting", "died"]
+    assert eventually(lambda: stage.states() == ["starting", "died"])
 
 
 def test_gc_verify_and_listing_answer_with_records(server: EmbeddedServer) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from seatrial.children import Child, Completed
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.model import GcOptions
-from seatrial.context import Context
+from seatrial.context import CancelToken, Context
 from seatrial.errors import HarnessError, NoSpaceError, OperationError, SeatrialError, TargetError
 from seatrial.history.events import ServerEvent
 from seatrial.history.frames import CacheFrame, ServerFrame
@@ -77,6 +77,8 @@ class EmbeddedServer:
         self._home = around.base / "server"
         self._lock, self._starting = threading.Lock(), threading.Lock()
         self._child: Child | None = None
+        self._gone = CancelToken()
+        """Cancelled when the child that is there now ends: maintenance without a server only waits."""
         self._asked: Child | None = None
         """The child that we asked to stop: its end is no news."""
         self._ready: Ready | None = None
@@ -165,7 +167,8 @@ class EmbeddedServer:
         with self._lock:
             closed, self._closed = self._closed, True
             child = self._child
-            self._asked = child
+            if child is not None and child.returncode is None:
+                self._asked = child
         if closed:
             return
         if child is not None and child.returncode is None:
@@ -194,16 +197,17 @@ class EmbeddedServer:
                 limits=self._limits,
             )
             log_offset = self._log_size()
+            gone = CancelToken()
             child = self._around.children.spawn(
                 list(self._program),
                 stdout=self._around.server_log,
                 env=self._around.environment,
                 cwd=_PACKAGE_ROOT,
                 stdin=msgspec.json.encode(config),
-                on_exit=self._ended,
+                on_exit=lambda child: self._ended(child, gone),
             )
             with self._lock:
-                self._child = child
+                self._child, self._gone = child, gone
             self._emit("starting", pid=child.pid, offset=log_offset)
             ready = self._await_ready(child, ready_file, port, log_offset)
             if self._control is not None:
@@ -227,11 +231,12 @@ class EmbeddedServer:
             remedy=f"see {self._around.server_log}",
         )
 
-    def _ended(self, child: Child) -> None:
+    def _ended(self, child: Child, gone: CancelToken) -> None:
         with self._lock:
             expected = child is self._asked
         if not expected:
             self._emit("died", pid=child.pid, exit_code=child.returncode, detail=self._log_tail(0))
+        gone.cancel("the server is gone")
 
     def _maintain(self, ctx: Context, args: Sequence[str], kind: type[T]) -> T:
         done = self._command(ctx, args)
@@ -243,8 +248,7 @@ class EmbeddedServer:
 
     def _command(self, ctx: Context, args: Sequence[str]) -> Completed:
         done = self._launch(ctx, args)
-        served = self._child is not None and self._child.returncode is None
-        if done.returncode != 0 and (done.timed_out or done.cancelled) and served:
+        if done.returncode != 0 and (done.timed_out or done.cancelled) and not self._gone.cancelled:
             # It may have died with its lock held, and a stale lock blocks everybody: restic's rules leave that to "unlock".
             with contextlib.suppress(SeatrialError):  # the run may be closing; the next start unlocks too
                 self._launch(self._limited(), ["unlock"])
@@ -280,7 +284,7 @@ class EmbeddedServer:
         raise OperationError(message, cause=said.cause, outcome=said.outcome, where=where)
 
     def _limited(self) -> Context:
-        return Context(clock=self._clock).within(_MAINTENANCE_S)
+        return Context(clock=self._clock, cancel=self._gone).within(_MAINTENANCE_S)
 
     def _access(self, user: str, password: str) -> Access:
         ready = self._the_ready()
