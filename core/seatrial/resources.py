@@ -12,13 +12,22 @@ from pathlib import Path
 
 import psutil
 
-from seatrial.errors import UsageError
+from seatrial.errors import HarnessError, SeatrialError, UsageError
 from seatrial.guard import MARKER_NAME, MARKER_TEXT, has_marker, remove_tree
 
 OPEN_FILES_WANTED = 65_536
 _OPEN_FILES_STEPS = (OPEN_FILES_WANTED, 32_768, 24_576, 10_240, 4_096)
 """macOS refuses what lies above ``kern.maxfilesperproc`` even where the hard limit says unlimited: take the first that it grants."""
 _PIECE_BYTES = 1 << 20
+_REMEDIES = {
+    errno.EACCES: "change its owner or mode, or choose another place",
+    errno.EPERM: "change its owner or flags, or choose another place",
+    errno.EROFS: "the file system is mounted read-only: choose another place",
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "your quota is used up: free some space, or choose another place",
+}
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_IN_THE_WAY = dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file is in the way: choose another place")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _SELF_CGROUP = Path("/proc/self/cgroup")
 
@@ -139,20 +148,21 @@ def remove_marked_tree(path: Path) -> None:
         raise _explain(error, path, "cannot be removed") from error
 
 
+def refusal_of(error: OSError) -> SeatrialError | None:
+    """The system's refusal as an error with its remedy: no permission, no space. None for anything else, which may be a defect of ours."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None or not isinstance(error.filename, str | bytes):
+        return None
+    kind = HarnessError if error.errno in _FULL else UsageError
+    return kind(error.strerror or "refused", where=os.fsdecode(error.filename), remedy=remedy)
+
+
 def _explain(error: OSError, path: Path, what: str) -> UsageError:
     # Removal works by descriptors, so the error's own name may be relative to any directory below.
     inside = os.fsdecode(error.filename) if error.filename is not None else ""
     detail = f"{error.strerror} at {inside}" if inside and inside != str(path) else f"{error.strerror}"
-    remedies = {
-        errno.EACCES: "change its owner or mode, or choose another place",
-        errno.EPERM: "change its owner or flags, or choose another place",
-        errno.EROFS: "the file system is mounted read-only: choose another place",
-        errno.ENOSPC: "free some space, or choose another place",
-        errno.EDQUOT: "your quota is used up: free some space, or choose another place",
-        errno.ENOTDIR: "a file is in the way: choose another place",
-        errno.EEXIST: "a file is in the way: choose another place",
-    }
-    return UsageError(f"{what}: {detail}", where=str(path), remedy=remedies.get(error.errno or 0, "choose another place"))
+    remedy = (_REMEDIES | _IN_THE_WAY).get(error.errno or 0, "choose another place")
+    return UsageError(f"{what}: {detail}", where=str(path), remedy=remedy)
 
 
 def _cgroups(controller: str, root: Path, self_cgroup: Path) -> Iterator[Path]:

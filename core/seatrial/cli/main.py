@@ -91,7 +91,11 @@ def _guarded(argv: Sequence[str] | None) -> ExitCode:
     except (BrokenPipeError, SystemExit):  # the latter is what click makes of the former
         return _reader_left()
     except Exception as error:  # noqa: BLE001  # the last frame: the traceback goes to a file
-        return _crashed(error)
+        refusal = import_module("seatrial.resources").refusal_of(error) if isinstance(error, OSError) else None
+        if refusal is None:
+            return _crashed(error)
+        _complain(str(refusal))
+        return ExitCode(refusal.exit_code)
 
 
 def _complain(text: str) -> None:

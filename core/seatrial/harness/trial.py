@@ -27,6 +27,7 @@ from seatrial.harness.watching import Watching
 from seatrial.history.events import Record, RunEnded, ServerEvent
 from seatrial.history.judge import judge
 from seatrial.history.view import RunView
+from seatrial.resources import refusal_of
 from seatrial.targets.protocols import Target
 from seatrial.verdicts import PRECEDENCE, ExitCode, worst_exit_code
 
@@ -218,7 +219,9 @@ class Trial:
 
 
 def _one_of(error: BaseException) -> BaseException:
-    """Of errors that several clients have met at the same time the gravest; anything else as it is."""
+    """Of errors that several clients have met at the same time the gravest; what the system refuses as an error of ours."""
+    if isinstance(error, OSError):
+        return refusal_of(error) or error
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [_one_of(each) for each in error.exceptions]

@@ -80,7 +80,11 @@ class Ledger:
             self._runs = {run.id for run in self._projection.runs()}
         except (sqlite3.Error, OSError) as error:
             os.close(self._lock_fd)
-            raise HarnessError(f"the ledger cannot be opened: {error}", where=str(directory)) from error
+            raise HarnessError(
+                f"the ledger cannot be opened: {error}",
+                where=str(directory),
+                remedy="its files must be yours to read and to write, and the disk not full; or choose another --repo-path-prefix",
+            ) from error
         except BaseException:
             os.close(self._lock_fd)
             raise

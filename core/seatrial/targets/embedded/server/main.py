@@ -16,6 +16,7 @@ import msgspec
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import SeatrialError, UsageError
+from seatrial.resources import refusal_of
 from seatrial.targets.embedded.private import make_private_directory, write_private
 from seatrial.targets.embedded.server import certificate
 from seatrial.targets.embedded.server.config import ServerConfig
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     except SeatrialError as error:
         return _failed(log, str(error), error.exit_code)
     except OSError as error:
-        return _failed(log, str(error), ExitCode.BROKEN)
+        return _failed(log, str(refusal_of(error) or error), ExitCode.BROKEN)
     return ExitCode.PASS
 
 
