@@ -30,7 +30,8 @@ from seatrial.history.events import (
 )
 from seatrial.history.frames import Frame
 from seatrial.history.reconcile import LOST
-from seatrial.history.tallies import ActionTally, ClientTally, RateTally, SnapshotTally, Times
+from seatrial.history.snapshot_book import SnapshotBook
+from seatrial.history.tallies import ActionTally, ClientTally, RateTally, Times
 from seatrial.history.view import (
     ActionRow,
     ClientRow,
@@ -43,8 +44,6 @@ from seatrial.history.view import (
     RunHeader,
     RunView,
     ServerView,
-    SnapshotCounts,
-    SnapshotState,
     SnapshotView,
     SteerRow,
 )
@@ -57,8 +56,6 @@ KEPT = 1000
 WAITING = 512
 """The most records that wait for somebody to look."""
 KEPT_FAILURES = 200
-KEPT_DELETED = 10_000
-"""Deleted snapshots that can still be looked up."""
 FURTHER_GROUPS = "(further groups)"
 """Takes the findings of all groups after the first ``KEPT``."""
 
@@ -92,10 +89,7 @@ class RunFold:
         self._actions: dict[str, ActionTally] = {}
         self._former_runs = 0
         self._cumulative: dict[str, ActionTally] = {}
-        self._snapshots: dict[str, SnapshotTally] = {}
-        self._deleted: deque[str] = deque()
-        self._counts: dict[str, int] = {"live": 0, "deleting": 0, "deleted": 0, "unknown": 0, "lost": 0}
-        self._created = self._restored = 0
+        self._snapshots = SnapshotBook(self._owned)
         self._server = ServerView()
         self._readied = 0
         self._groups: dict[str, FindingGroup] = {}
@@ -163,23 +157,17 @@ class RunFold:
             return self._view
 
     def snapshot(self, snapshot_id: str) -> SnapshotView | None:
-        """One snapshot, None for one that the run never named (or deleted ``KEPT_DELETED`` deletions ago)."""
+        """One snapshot, None for one that the run never named (or deleted ``snapshot_book.KEPT_DELETED`` deletions ago)."""
         with self._lock:
             self._fold_waiting()
-            tally = self._snapshots.get(snapshot_id)
+            tally = self._snapshots.find(snapshot_id)
             return tally.freeze() if tally else None
 
     def snapshots(self, *, owner: str = "", limit: int = 1000) -> list[SnapshotView]:
         """The newest first, of one client or of all."""
-        rows: list[SnapshotView] = []
         with self._lock:
             self._fold_waiting()
-            for tally in reversed(self._snapshots.values()):
-                if len(rows) >= limit:
-                    break
-                if not owner or tally.owner == owner:
-                    rows.append(tally.freeze())
-        return rows
+            return self._snapshots.newest(owner, limit)
 
     def _fold_waiting(self) -> None:
         waiting = self._waiting
@@ -250,7 +238,7 @@ class RunFold:
         tally.invoked(event, at_ns)
         self._in_flight[event.op] = event
         if event.snapshot and event.action == _DELETE:
-            self._move(self._snapshot(event.snapshot), "deleting")
+            self._snapshots.move(self._snapshots.of(event.snapshot), "deleting")
 
     def _result(self, event: Result, at_ns: int) -> None:
         invoke = self._in_flight.pop(event.op, None)
@@ -273,9 +261,7 @@ class RunFold:
         elif event.action == _DELETE:
             self._delete_returned(event, invoke.snapshot if invoke else event.snapshot, at_ns)
         elif event.action in _RESTORES and event.equal is not None:
-            self._restored += 1
-            if event.equal and event.snapshot:
-                self._snapshot(event.snapshot).last_good_ns = at_ns
+            self._snapshots.restored(event.snapshot, at_ns, equal=event.equal)
 
     def _progress(self, event: Result) -> None:
         if self._phases and self._phases[-1].state == "begin":
@@ -285,32 +271,22 @@ class RunFold:
 
     def _create_returned(self, event: Result, at_ns: int) -> None:
         if event.outcome is Outcome.OK and event.snapshot and not event.noop:
-            self._made(event.snapshot, event.client, event.op, event.root, at_ns)
+            self._snapshots.made(event.snapshot, event.client, event.op, event.root, at_ns)
         elif event.outcome is Outcome.UNKNOWN:
             self._open(event, "", at_ns)
-
-    def _made(self, snapshot: str, owner: str, op: str, root: str, at_ns: int) -> None:
-        tally = self._snapshot(snapshot)
-        tally.op, tally.root, tally.created_ns = op, root, at_ns
-        self._created += 1
-        if tally.owner != owner:
-            tally.owner = owner
-            self._owned(tally, 1 if tally.state == "live" else 0)
-        self._move(tally, "live")
 
     def _delete_returned(self, event: Result, snapshot: str, at_ns: int) -> None:
         if event.outcome is Outcome.UNKNOWN:
             self._open(event, snapshot, at_ns)
         if not snapshot:
             return
-        tally = self._snapshot(snapshot)
+        tally = self._snapshots.of(snapshot)
         if event.outcome is Outcome.UNKNOWN:
-            self._move(tally, "unknown")
+            self._snapshots.move(tally, "unknown")
         elif event.outcome is Outcome.OK and not event.noop:
-            tally.deleted_ns = at_ns
-            self._move(tally, "deleted")
+            self._snapshots.deleted(tally, at_ns)
         elif tally.state == "deleting":
-            self._move(tally, "live")
+            self._snapshots.move(tally, "live")
 
     def _open(self, event: Result, snapshot: str, at_ns: int) -> None:
         self._unknown[event.op] = OpenOperation(op=event.op, client=event.client, action=event.action, snapshot=snapshot, since_ns=at_ns)
@@ -322,45 +298,18 @@ class RunFold:
             return
         if operation.action == _CREATE:
             if event.outcome is Outcome.OK and event.snapshot:
-                self._made(event.snapshot, operation.client, event.op, "", at_ns)
+                self._snapshots.made(event.snapshot, operation.client, event.op, "", at_ns)
         elif operation.snapshot:
-            tally = self._snapshot(operation.snapshot)
+            tally = self._snapshots.of(operation.snapshot)
             if event.outcome is Outcome.OK:
-                tally.deleted_ns = at_ns
-                self._move(tally, "deleted")
+                self._snapshots.deleted(tally, at_ns)
             elif tally.state == "unknown":
-                self._move(tally, "live")
+                self._snapshots.move(tally, "live")
 
-    def _snapshot(self, snapshot: str) -> SnapshotTally:
-        tally = self._snapshots.get(snapshot)
-        if tally is None:
-            tally = self._snapshots[snapshot] = SnapshotTally(snapshot)
-            self._counts["live"] += 1
-        return tally
-
-    def _move(self, tally: SnapshotTally, state: SnapshotState) -> None:
-        if tally.state == state:
-            return
-        self._counts[tally.state] -= 1
-        self._counts[state] += 1
-        self._owned(tally, (state == "live") - (tally.state == "live"))
-        tally.state = state
-        if state == "deleted":
-            self._deleted.append(tally.id)
-            if len(self._deleted) > KEPT_DELETED:
-                self._forget(self._deleted.popleft())
-
-    def _forget(self, snapshot: str) -> None:
-        """The count of deleted ones stays: it tells what happened, not what can be looked up."""
-        tally = self._snapshots.get(snapshot)
-        if tally is not None and tally.state == "deleted":
-            del self._snapshots[snapshot]
-
-    def _owned(self, tally: SnapshotTally, change: int) -> None:
-        if change and tally.owner:
-            owner = self._dirty_clients[tally.owner] = self._client(tally.owner)
-            owner.snapshots_live += change
-            owner.row = None
+    def _owned(self, owner: str, change: int) -> None:
+        client = self._dirty_clients[owner] = self._client(owner)
+        client.snapshots_live += change
+        client.row = None
 
     def _server_event(self, event: ServerEvent, at_ns: int) -> None:
         server = self._server
@@ -396,7 +345,7 @@ class RunFold:
             tally.findings += 1
             tally.row = None
         if event.damage == LOST and event.snapshot:
-            self._move(self._snapshot(event.snapshot), "lost")
+            self._snapshots.move(self._snapshots.of(event.snapshot), "lost")
 
     def _storage_stats(self, event: StorageStats, at_ns: int) -> None:
         self._storage[event.when] = dict(event.directories)
@@ -432,7 +381,7 @@ class RunFold:
             former_runs=self._former_runs,
             cumulative=tuple(tally.freeze() for _, tally in sorted(self._cumulative.items())),
             client_actions=client_actions,
-            snapshots=SnapshotCounts(**self._counts, created=self._created, restored=self._restored),
+            snapshots=self._snapshots.counts(),
             server=self._server,
             findings=tuple(self._groups.values()),
             findings_total=self._findings_total,

@@ -235,9 +235,9 @@ def test_json_is_one_document_a_line_from_start_to_summary(tmp_path: Path) -> No
     first, *events, last = documents(run)
     assert first == {"type": "start", "run_id": "run-1", "directory": str(run), "seed": 42, "command": list(COMMAND)}
     assert {document["type"] for document in events} == {"event"}
-    assert [document["record"]["seq"] for document in events] == list(range(1, len(events) + 1))  # type: ignore[index]
+    assert [document["record"]["seq"] for document in events] == list(range(1, len(events) + 1))  # type: ignore[index]  # documents are untyped
     assert last["type"] == "summary"
-    assert last["report"]["verdict"] == "FAIL"  # type: ignore[index]
+    assert last["report"]["verdict"] == "FAIL"  # type: ignore[index]  # documents are untyped
     assert {document["run_id"] for document in (first, *events, last)} == {"run-1"}
 
 
@@ -245,7 +245,7 @@ def test_json_leaves_out_trees_and_quiet_json_all_but_findings(tmp_path: Path) -
     story = Story(tmp_path / "run-1")
     story.say(Trees(op="1", root="00", nodes={"00": b"x"}), flipped(verdict=Verdict.FAIL))
     story.finish()
-    kinds = [document["record"]["event"]["kind"] for document in documents(story.directory)[1:-1]]  # type: ignore[index]
+    kinds = [document["record"]["event"]["kind"] for document in documents(story.directory)[1:-1]]  # type: ignore[index]  # documents are untyped
     assert "trees" not in kinds
     assert "finding" in kinds
     quiet = documents(story.directory, Detail.QUIET)

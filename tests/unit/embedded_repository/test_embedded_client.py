@@ -161,7 +161,7 @@ def _gets(client: EmbeddedClient, monkeypatch: pytest.MonkeyPatch) -> list[Kind]
 
     def get(ctx: Context, kind: Kind, name: str, **more: int | None) -> bytes:
         seen.append(kind)
-        return real(ctx, kind, name, **more)  # type: ignore[arg-type]
+        return real(ctx, kind, name, **more)  # type: ignore[arg-type]  # a double, or fields by name
 
     monkeypatch.setattr(store, "get", get)
     return seen

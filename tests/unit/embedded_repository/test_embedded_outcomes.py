@@ -164,7 +164,7 @@ def test_our_own_disk_in_trouble_is_failed(
 def test_wrong_credentials_and_a_wrong_repository_password_are_failed(harbour: Harbour) -> None:
     for change, cause in (({"password": "wrong"}, "denied"), ({"repository_password": "wrong"}, "wrong-password")):
         client = harbour.client(connect=False)
-        error = _fails(lambda client=client, change=change: client.connect(_context(), msgspec.structs.replace(harbour.access(), **change)))  # type: ignore[misc]
+        error = _fails(lambda client=client, change=change: client.connect(_context(), msgspec.structs.replace(harbour.access(), **change)))  # type: ignore[misc]  # a lambda with defaults
         assert (error.cause, error.outcome) == (cause, Outcome.FAILED)
 
 

@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         if behaviour is None or not behaviour(self):
             self.answer_honestly()
 
-    do_GET = do_HEAD = do_POST = do_DELETE = _serve  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_DELETE = _serve  # noqa: N815  # the base class's names
 
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
         pass
 
 

@@ -185,7 +185,7 @@ def _listed_but_gone(case: Case) -> WatchedStore:
             raise RepositoryError("is not there", cause=Cause.MISSING)
         return real(ctx, kind, name, **more)
 
-    store.get = get  # type: ignore[method-assign]
+    store.get = get  # type: ignore[method-assign]  # the double takes its place
     return store
 
 

@@ -159,9 +159,9 @@ def _killed_at(store: MemoryStore, step: int, *, after: bool) -> bool:
 
     def put(ctx: object, kind: Kind, name: str, data: bytes) -> None:
         blobs[name] = bytes(data)
-        real_put(ctx, kind, name, data)  # type: ignore[arg-type]
+        real_put(ctx, kind, name, data)  # type: ignore[arg-type]  # a double, or fields by name
 
-    watched.put = put  # type: ignore[method-assign, assignment]
+    watched.put = put  # type: ignore[method-assign, assignment]  # the double takes its place
     repository = reopen(store)
     repository.store = watched
     watched.before = before
@@ -203,8 +203,8 @@ def test_deleting_packs_before_the_index_would_be_noticed(case: Case, monkeypatc
     real = Prune._rewrite
 
     def wrong_order(self: Prune, plan: object, writer: object) -> None:
-        self._delete(Kind.PACK, plan.delete[-1:])  # type: ignore[attr-defined]
-        real(self, plan, writer)  # type: ignore[arg-type]
+        self._delete(Kind.PACK, plan.delete[-1:])  # type: ignore[attr-defined]  # a mutant reaches inside
+        real(self, plan, writer)  # type: ignore[arg-type]  # a double, or fields by name
 
     monkeypatch.setattr(Prune, "_rewrite", wrong_order)
     with pytest.raises((AssertionError, RepositoryError)):
@@ -257,13 +257,13 @@ def test_a_listing_that_is_short_once_is_found_out_by_the_second(case: Case, kin
 
     def entries(ctx: object, asked: Kind) -> object:
         nonlocal lied
-        found = real(ctx, asked)  # type: ignore[arg-type]
+        found = real(ctx, asked)  # type: ignore[arg-type]  # a double, or fields by name
         if asked is kind and not lied:
             lied = True
             return found[1:]
         return found
 
-    short.entries = entries  # type: ignore[method-assign, assignment]
+    short.entries = entries  # type: ignore[method-assign, assignment]  # the double takes its place
     repository = reopen(case.store)
     repository.store = short
     before = {kind: dict(files) for kind, files in case.store.files.items()}
@@ -281,9 +281,9 @@ def test_an_upload_acknowledged_and_dropped_is_noticed_before_anything_is_delete
 
     def put(ctx: object, to: Kind, name: str, data: bytes) -> None:
         if to is not kind:
-            real(ctx, to, name, data)  # type: ignore[arg-type]
+            real(ctx, to, name, data)  # type: ignore[arg-type]  # a double, or fields by name
 
-    lossy.put = put  # type: ignore[method-assign, assignment]
+    lossy.put = put  # type: ignore[method-assign, assignment]  # the double takes its place
     repository = reopen(case.store)
     repository.store = lossy
     with pytest.raises(RepositoryError):

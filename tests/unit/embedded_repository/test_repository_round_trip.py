@@ -159,7 +159,7 @@ def _node(name: str, kind: str = "file", **more: object) -> Node:
     at = "2020-01-01T00:00:00Z"
     fields: dict[str, object] = {"mode": 0o644, "content": [] if kind == "file" else None} | more
     uid, gid = os.getuid(), os.getgid()
-    return Node(name=name, type=kind, mtime=at, atime=at, ctime=at, uid=uid, gid=gid, **fields)  # type: ignore[arg-type]
+    return Node(name=name, type=kind, mtime=at, atime=at, ctime=at, uid=uid, gid=gid, **fields)  # type: ignore[arg-type]  # a double, or fields by name
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "/etc/passwd", "a/b", "..\\x2fup", "nul\\x00"])

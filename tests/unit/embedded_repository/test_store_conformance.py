@@ -100,7 +100,7 @@ def test_parts_are_exactly_what_was_asked_for(store: Store) -> None:
     assert store.get(ctx, Kind.PACK, name, offset=999, length=1) == data[999:]
     assert store.get(ctx, Kind.PACK, name, offset=400) == data[400:]
     for offset, length in ((999, 2), (1000, 1), (5000, 10)):
-        assert _cause(lambda offset=offset, length=length: store.get(ctx, Kind.PACK, name, offset=offset, length=length)) is Cause.CORRUPT  # type: ignore[misc]
+        assert _cause(lambda offset=offset, length=length: store.get(ctx, Kind.PACK, name, offset=offset, length=length)) is Cause.CORRUPT  # type: ignore[misc]  # a lambda with defaults
 
 
 def test_a_file_is_written_once(store: Store) -> None:

@@ -68,7 +68,7 @@ def test_every_acknowledged_upload_survives_kills(make_server: Maker) -> None:
             before = len(acknowledged)
             thread = threading.Thread(target=upload)
             thread.start()
-            assert eventually(lambda before=before: len(acknowledged) > before + 20)  # type: ignore[misc]
+            assert eventually(lambda before=before: len(acknowledged) > before + 20)  # type: ignore[misc]  # a lambda with defaults
             server.kill()
             stop.set()
             thread.join()

@@ -88,7 +88,7 @@ def test_the_coarse_clock_stands_still_while_the_process_does() -> None:
 
 
 def patient(clock: CoarseClock, **limits: Any) -> tuple[Peer, Patience]:
-    peer = Peer(socket.socket(), "x", 0.0)  # type: ignore[arg-type]
+    peer = Peer(socket.socket(), "x", 0.0)  # type: ignore[arg-type]  # a double, or fields by name
     peer.sock.close()
     return peer, Patience(peer, clock, Limits(**limits), Waiting.BODY)
 

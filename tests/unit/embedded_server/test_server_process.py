@@ -44,7 +44,7 @@ class Stage:
         )
 
     def server(self, **embedded: object) -> EmbeddedServer:
-        return EmbeddedServer(replace(self.around, preset=Preset(embedded=EmbeddedSettings(fsync=False, **embedded))))  # type: ignore[arg-type]
+        return EmbeddedServer(replace(self.around, preset=Preset(embedded=EmbeddedSettings(fsync=False, **embedded))))  # type: ignore[arg-type]  # a double, or fields by name
 
     def states(self) -> list[str]:
         return [event.state for event in self.events if isinstance(event, ServerEvent)]

@@ -110,7 +110,7 @@ class History:
                 service_s=self.random.random(),
                 queue_s=self.random.random() / 10,
                 bytes=self.random.randrange(1000),
-                **fields,  # type: ignore[arg-type]
+                **fields,  # type: ignore[arg-type]  # a double, or fields by name
             )
         )
 

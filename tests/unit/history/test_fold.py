@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from seatrial.clock import VirtualClock
 from seatrial.history import fold as fold_module
+from seatrial.history import snapshot_book
 from seatrial.history.events import (
     ClientJoined,
     ClientLeft,
@@ -53,7 +54,7 @@ def view_of(*events: Event) -> RunView:
 
 
 def result(op: str = "1", action: str = WRITE, client: str = "c0", **fields: object) -> Result:
-    return Result(**{"op": op, "client": client, "action": action, "outcome": Outcome.OK, **fields})  # type: ignore[arg-type]
+    return Result(**{"op": op, "client": client, "action": action, "outcome": Outcome.OK, **fields})  # type: ignore[arg-type]  # a double, or fields by name
 
 
 @settings(max_examples=60, deadline=None)
@@ -260,7 +261,7 @@ def test_findings_of_one_group_are_one_row() -> None:
 
 def test_groups_and_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold_module, "KEPT", 5)
-    monkeypatch.setattr(fold_module, "KEPT_DELETED", 5)
+    monkeypatch.setattr(snapshot_book, "KEPT_DELETED", 5)
     events: list[Event] = [PLAN]
     for number in range(20):
         events.append(Finding(id=str(number), group=f"g{number}", check="c", verdict=Verdict.FAIL, message="m"))

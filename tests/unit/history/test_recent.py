@@ -40,7 +40,7 @@ def test_laid_over_a_row_that_already_has_some_of_it_it_gives_the_same() -> None
 
 
 def row_in(state: str) -> SnapshotRow:
-    return SnapshotRow(id="s", run_id="r", op="1", owner="c", root="", state=state, created_start_ns=1, created_end_ns=2)  # type: ignore[arg-type]
+    return SnapshotRow(id="s", run_id="r", op="1", owner="c", root="", state=state, created_start_ns=1, created_end_ns=2)  # type: ignore[arg-type]  # a double, or fields by name
 
 
 def test_nodes_are_bounded_and_given_up_once_applied(monkeypatch: pytest.MonkeyPatch) -> None:

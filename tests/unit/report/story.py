@@ -66,7 +66,7 @@ class Story:
         return str(self.op)
 
     def end(self, op: str, client: str, action: str, outcome: Outcome = Outcome.OK, **fields: object) -> None:
-        self.say(Result(op=op, client=client, action=action, outcome=outcome, service_s=0.25, **fields))  # type: ignore[arg-type]
+        self.say(Result(op=op, client=client, action=action, outcome=outcome, service_s=0.25, **fields))  # type: ignore[arg-type]  # a double, or fields by name
 
     def did(self, client: str, action: str, outcome: Outcome = Outcome.OK, *, snapshot: str = "", **fields: object) -> None:
         chosen = "" if action == "snapshot-root" else snapshot
@@ -122,7 +122,7 @@ def flipped(**changes: object) -> Finding:
         "server_log_offset": 1234,
         "remedy": "keep evidence/f-1",
     }
-    return Finding(**{**fields, **changes})  # type: ignore[arg-type]
+    return Finding(**{**fields, **changes})  # type: ignore[arg-type]  # a double, or fields by name
 
 
 def clean_run(directory: Path) -> Path:

@@ -27,7 +27,7 @@ def content(size: int = SIZE, *, client: str = CLIENT, path: bytes = PATH, gener
 
 
 def explained(data: bytes, original: bytes, **known: object) -> Explanation:
-    expected = Expected(path=PATH, size=len(original), content_hash=blake3(original).digest(16), **known)  # type: ignore[arg-type]
+    expected = Expected(path=PATH, size=len(original), content_hash=blake3(original).digest(16), **known)  # type: ignore[arg-type]  # a double, or fields by name
     return explain_content(memoryview(data), expected)
 
 

@@ -149,7 +149,7 @@ def test_many_threads_never_hold_what_excludes_each_other() -> None:
                 inside[path] -= 1
 
     names = list(inside)
-    threads = [start(lambda n=n: work(names[n:] + names[:n])) for n in range(4)]  # type: ignore[misc]
+    threads = [start(lambda n=n: work(names[n:] + names[:n])) for n in range(4)]  # type: ignore[misc]  # a lambda with defaults
     for thread in threads:
         thread.join(PATIENCE_S)
     assert overlaps == []

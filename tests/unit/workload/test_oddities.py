@@ -30,10 +30,10 @@ def test_all_kinds_are_there(tmp_path: Path) -> None:
     odd, used = write(tmp_path)
     skipped = {"mode unreadable", "mode execute-only"} if os.geteuid() else set()
     assert used["oddities-skipped"] == dict.fromkeys(skipped, "only root could read it for a snapshot")
-    assert len(used["oddities"]) == 27 - len(skipped)  # type: ignore[arg-type]
+    assert len(used["oddities"]) == 27 - len(skipped)  # type: ignore[arg-type]  # a double, or fields by name
     assert (odd / "empty").stat().st_size == 0
     assert list((odd / "empty-directory").iterdir()) == []
-    assert os.readlink(bytes(odd / "link-not-utf8")) == b"latin1-\xe9\xff"  # noqa: PTH115
+    assert os.readlink(bytes(odd / "link-not-utf8")) == b"latin1-\xe9\xff"  # noqa: PTH115  # bytes or text as it is
     assert not (odd / "dangling").exists()
     assert (odd / "hard-1").samefile(odd / "hard-2")
     sparse = (odd / "sparse").stat()
@@ -41,7 +41,7 @@ def test_all_kinds_are_there(tmp_path: Path) -> None:
     assert stat.S_IMODE((odd / "sticky").stat().st_mode) == 0o1777
     assert stat.S_IMODE((odd / "read-only-directory").stat().st_mode) == 0o555
     assert stat.S_IMODE((odd / "setuid").stat().st_mode) == 0o4755
-    names = os.listdir(bytes(odd))  # noqa: PTH208
+    names = os.listdir(bytes(odd))  # noqa: PTH208  # names as bytes
     assert {b"latin1-\xe9\xff", b"-rf", b"new\nline", b"  two  spaces ", b"..."} <= set(names)
 
 

@@ -115,9 +115,7 @@ def as_operation_error(error: RepositoryError | OSError, stage: Stage) -> Operat
     outcome = outcome_of(stage, error.cause, settled=not error.maybe_applied)
     if error.cause is Cause.NO_SPACE:
         return NoSpaceError(error.what, where=error.where, outcome=outcome)
-    return OperationError(
-        error.what, cause=error.cause.value, outcome=outcome, where=error.where, remedy=error.remedy, path=error.path
-    )
+    return OperationError(error.what, cause=error.cause.value, outcome=outcome, where=error.where, remedy=error.remedy, path=error.path)
 
 
 class Progression:

@@ -34,7 +34,7 @@ class SealKey:
         self.encrypt, self.mac_k, self.mac_r = encrypt, mac_k, mac_r
         self._ctr = Cipher(algorithms.AES(encrypt), modes.CTR(bytes(_IV))).encryptor()
         # One AES block per nonce is what Poly1305-AES is made of: ECB of a single block leaks nothing.
-        self._ecb = Cipher(algorithms.AES(mac_k), modes.ECB()).encryptor()  # noqa: S305
+        self._ecb = Cipher(algorithms.AES(mac_k), modes.ECB()).encryptor()  # noqa: S305  # the format's MAC is one block of it
 
     @classmethod
     def generate(cls) -> SealKey:

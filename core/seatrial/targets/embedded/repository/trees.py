@@ -198,7 +198,7 @@ if hasattr(os, "listxattr"):
 
 else:  # macOS: Python has no call for them, so that traits and docs must not promise them there
 
-    def read_xattrs(path: bytes | int) -> list[Xattr]:  # noqa: ARG001
+    def read_xattrs(path: bytes | int) -> list[Xattr]:  # noqa: ARG001  # the same signature where there are no attributes
         """None on this system."""
         return []
 

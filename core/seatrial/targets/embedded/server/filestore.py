@@ -154,7 +154,7 @@ class FileStore:
         folder, path = self._place(blob_type, name)
         with self._lock:  # so that of two deletes only one counts the bytes
             size = self.size(blob_type, name)
-            os.unlink(path)  # noqa: PTH108
+            os.unlink(path)  # noqa: PTH108  # a string, thousands of times
             self._stored -= size
         if self._fsync and blob_type is not BlobType.LOCKS:  # a lock that a power cut brings back is stale, and treated as such
             _sync_directory(folder)
@@ -203,7 +203,7 @@ class FileStore:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.startswith(_TEMPORARY) and not entry.is_dir(follow_symlinks=False):
-                        os.unlink(entry.path)  # noqa: PTH108
+                        os.unlink(entry.path)  # noqa: PTH108  # a string, thousands of times
                         leftovers += 1
                     elif (_NAME.fullmatch(entry.name) or entry.name == BlobType.CONFIG.value) and entry.is_file(follow_symlinks=False):
                         stored += entry.stat(follow_symlinks=False).st_size
