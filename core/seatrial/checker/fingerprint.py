@@ -16,6 +16,7 @@ from blake3 import blake3
 from seatrial.checker.nodes import DEFAULT_KEEPS, ID_BYTES, Kind, More, encode, node_id, printable
 from seatrial.context import Context
 from seatrial.errors import HarnessError
+from seatrial.resources import core_count
 
 _SMALL_BYTES = 1 << 16
 """One read of so much suffices for a small file."""
@@ -90,7 +91,7 @@ def fingerprint(root: Path, *, keeps: frozenset[str] = DEFAULT_KEEPS, ctx: Conte
     ``xattr`` (the user's), ``hardlink``. Directory sizes never count. Adds the bytes read to the context's progress.
 
     Raises ``TreeChangedError`` where something vanishes or changes meanwhile, ``HarnessError`` where it cannot be read,
-    ``CancelledError``. Threading: any; reads one file at a time, hashes large ones on all cores.
+    ``CancelledError``. Threading: any; reads one file at a time, hashes large ones on all cores where these are idle.
     """
     return _Walk(os.fsencode(root.absolute()), keeps, ctx or Context()).run()
 
@@ -105,7 +106,7 @@ class _Walk:
         self._xattr = "xattr" in keeps and hasattr(os, "listxattr")
         self._plain = self._mode and self._owner and not (self._mtime or self._hardlink or self._xattr)
         self._first_names: dict[tuple[int, int], bytes] = {}
-        self._small, self._large = bytearray(_SMALL_BYTES), bytearray()
+        self._small, self._large, self._threads = bytearray(_SMALL_BYTES), bytearray(), 1
         self._nodes: dict[str, bytes] = {}
         self._files = self._bytes = 0
 
@@ -194,8 +195,9 @@ class _Walk:
         """Hash a file of which ``read`` bytes are in the small buffer. In pieces, not mapped: a file that shrinks would kill us."""
         if not self._large:
             self._large = bytearray(_CHUNK_BYTES)
+            self._threads = blake3.AUTO if _has_idle_cores() else 1
         before = os.fstat(file)
-        hasher = blake3(max_threads=blake3.AUTO if before.st_size >= _PARALLEL_BYTES else 1)
+        hasher = blake3(max_threads=self._threads if before.st_size >= _PARALLEL_BYTES else 1)
         hasher.update(memoryview(self._small)[:read])
         total, window = read, memoryview(self._large)
         while total <= before.st_size and (piece := os.readv(file, [self._large])):  # one that grows as fast as it is read would not end
@@ -260,6 +262,11 @@ class _Walk:
             if name in first_names:
                 more = fields[6] if len(fields) > _PLAIN_FIELDS else _NOTHING_MORE
                 made.entries[index] = (name, *fields[:6], msgspec.structs.replace(more, hardlink=first_names[name]))
+
+
+def _has_idle_cores() -> bool:
+    """Whether hashing on all cores pays: on busy ones its threads wait for each other, and it is slower than on one."""
+    return os.getloadavg()[0] < core_count() / 2
 
 
 def _join(directory: bytes, name: bytes) -> bytes:

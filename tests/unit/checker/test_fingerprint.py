@@ -256,3 +256,12 @@ def test_progress_counts_the_bytes_read(tmp_path: Path) -> None:
     ctx.progress.start("fingerprint")
     fingerprint(tmp_path, keeps=DEFAULT_KEEPS, ctx=ctx)
     assert ctx.progress.done == 300_010
+
+
+@pytest.mark.parametrize("load", [0.0, 1000.0])
+def test_a_large_file_has_the_same_hash_on_idle_and_on_busy_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: float) -> None:
+    content = bytes(blake3(b"large").digest(9_000_001))
+    (tmp_path / "large").write_bytes(content)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    found = fingerprint(tmp_path)
+    assert [entry.reference for entry in decode(found.nodes[found.root])] == [blake3(content).digest(ID_BYTES)]
