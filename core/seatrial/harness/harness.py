@@ -30,7 +30,7 @@ from seatrial.multiclient.snapshotter import MultiClientSnapshotter
 from seatrial.multiclient.writer import MultiClientFileWriter
 from seatrial.observe.directories import storage_stats, write_storage_stats
 from seatrial.resources import marked_directory, raise_open_files, remove_marked_tree
-from seatrial.seeds import new_root_seed
+from seatrial.seeds import derive, new_root_seed
 from seatrial.targets.protocols import Server, Surroundings, Target
 from seatrial.targets.registry import target_named
 from seatrial.workload.writers import writer_factory
@@ -149,6 +149,8 @@ class TestHarness:
         """Shut the engine down (last snapshots, as long as the server lives), then give everything back. Idempotent."""
         undo, self._undo = self._undo, ExitStack()
         with undo:
+            if ctx.cancel.cancelled:
+                self._server.cleanup()  # before its clients part from it: each of them would wait for one that hangs
             command = self._server.server_cmd()
             if not ctx.cancel.cancelled and (command is None or command.returncode is None):
                 self._engine.shutdown([slot.ctx for slot in self._engine.clients.all()])
@@ -171,7 +173,8 @@ class TestHarness:
         self.base = marked_directory(Path(tempfile.mkdtemp(prefix="engine-data-", dir=self.history.directory)))
         undo.callback(remove_marked_tree, self.base)
         self.children.adopt_directory(self.base)
-        new_writer = writer_factory(self.plan.preset.writer, self.base / "data", self.target.traits, self.children)
+        preset, traits = self.plan.preset, self.target.traits
+        new_writer = writer_factory(preset.writer, self.base / "data", traits, self.children, pool_seed=derive(self.plan.seed, "pool"))
         self._writer = MultiClientFileWriter(lambda ctx: new_writer(unwrap_context(ctx).id))
         undo.callback(self._writer.cleanup_all)
 

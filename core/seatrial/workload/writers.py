@@ -13,13 +13,15 @@ from seatrial.workload.native import NativeFileWriter
 from seatrial.workload.protocol import FileWriter
 
 
-def writer_factory(kind: Literal["native", "fio"], parent: Path, traits: Traits, children: Children) -> Callable[[str], FileWriter]:
+def writer_factory(
+    kind: Literal["native", "fio"], parent: Path, traits: Traits, children: Children, *, pool_seed: int = 0
+) -> Callable[[str], FileWriter]:
     """Makes the writer of a client by its id; each has a data directory of its own below ``parent``.
 
-    ``UsageError`` at once where the program that it needs is missing.
+    Native writers of one ``pool_seed`` share their duplicates. ``UsageError`` at once where the program that it needs is missing.
     """
     odd_names = "odd-names" in traits.keeps
     if kind == "fio":
         program = find_fio()
         return lambda client_id: FioFileWriter(parent / client_id, client_id, program, children, odd_names=odd_names)
-    return lambda client_id: NativeFileWriter(parent / client_id, client_id, traits.chunk_bytes, odd_names=odd_names)
+    return lambda client_id: NativeFileWriter(parent / client_id, client_id, traits.chunk_bytes, odd_names=odd_names, pool_seed=pool_seed)

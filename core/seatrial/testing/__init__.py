@@ -1,0 +1,1 @@
+"""What others use to test with seatrial: the pytest plugin."""
