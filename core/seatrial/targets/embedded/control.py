@@ -31,6 +31,7 @@ class Control:
             parts.hostname or "",
             parts.port,
             maxsize=_CONNECTIONS,
+            block=True,  # many threads share them; a further connection would be made and thrown away
             cert_reqs="CERT_NONE",  # the pin below is stricter than any authority
             assert_fingerprint=access.fingerprint,
             retries=False,
