@@ -149,10 +149,10 @@ class TestHarness:
         """Shut the engine down (last snapshots, as long as the server lives), then give everything back. Idempotent."""
         undo, self._undo = self._undo, ExitStack()
         with undo:
+            command = self._server.server_cmd()
             if ctx.cancel.cancelled:
                 self._server.cleanup()  # before its clients part from it: each of them would wait for one that hangs
-            command = self._server.server_cmd()
-            if not ctx.cancel.cancelled and (command is None or command.returncode is None):
+            elif command is None or command.returncode is None:
                 self._engine.shutdown([slot.ctx for slot in self._engine.clients.all()])
 
     def __enter__(self) -> Self:

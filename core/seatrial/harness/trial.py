@@ -29,7 +29,7 @@ from seatrial.history.judge import judge
 from seatrial.history.view import RunView
 from seatrial.resources import refusal_of
 from seatrial.targets.protocols import Target
-from seatrial.verdicts import PRECEDENCE, ExitCode, worst_exit_code
+from seatrial.verdicts import PRECEDENCE, ExitCode, Verdict, worst_exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +201,8 @@ class Trial:
                 f"the server died in the middle of the run; the last lines of its log:\n{self._server_died}",
                 remedy=f"see {history.server_log}",
             )
+        if self._cancel.cancelled and isinstance(error, OperationError):
+            return CancelledError(self._cancel.reason)  # what a command said when we ended it
         return error
 
     def _end(self, history: RunHistory, error: SeatrialError | None) -> ExitCode:
@@ -214,7 +216,9 @@ class Trial:
         code = worst_exit_code(codes)
         reason = str(error) if error is not None else self._stop_reason or "; ".join(judgement.reasons)
         aborted = isinstance(error, CancelledError)
-        history.emit(RunEnded(verdict=judgement.verdict, exit_code=int(code), reason=reason, aborted=aborted))
+        # What could not be carried through has not passed, whatever it had verified by then.
+        verdict = judgement.verdict if error is None else Verdict.worst((judgement.verdict, Verdict.INCONCLUSIVE))
+        history.emit(RunEnded(verdict=verdict, exit_code=int(code), reason=reason, aborted=aborted))
         return code
 
 

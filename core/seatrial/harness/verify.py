@@ -103,6 +103,7 @@ def verify(harness: TestHarness, ctx: Context, phases: Phases) -> None:
         sweep.run(within)
         if settings.repository:
             _verify_repository(engine, within)
+        ctx.cancel.check()  # cut off, it has not come to its end
 
 
 def _verify_repository(engine: Engine, ctx: Context) -> None:
