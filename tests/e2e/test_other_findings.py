@@ -1,0 +1,138 @@
+"""What is wrong without a byte being wrong: clients that get stuck, rights that stay, time that runs out, outcomes nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from seatrial.config.model import ActionName, Preset, VerifySettings
+from seatrial.context import Context
+from seatrial.errors import OperationError
+from seatrial.harness.harness import TestHarness
+from seatrial.history.events import Resolved, Result
+from seatrial.targets.embedded.client import EmbeddedClient
+from seatrial.targets.embedded.process import EmbeddedServer
+from seatrial.targets.embedded.target import EmbeddedTarget
+from seatrial.targets.protocols import CreateStats, Surroundings, TargetClient
+from seatrial.verdicts import ExitCode, Outcome, Verdict
+from tests.e2e.trials import QUICK, Ended, run_trial
+
+Create = Callable[[EmbeddedClient, Context, Path, str], tuple[str, CreateStats]]
+
+
+class ForgivingServer(EmbeddedServer):
+    """Says that it removed a user, and goes on serving it."""
+
+    def remove_client(self, user: str) -> None:
+        pass
+
+
+class ForgivingTarget(EmbeddedTarget):
+    """The embedded target with that server."""
+
+    def make_server(self, around: Surroundings) -> EmbeddedServer:
+        return ForgivingServer(around)
+
+
+class CreatingOtherwise(EmbeddedTarget):
+    """The embedded target with clients whose creates are replaced."""
+
+    def __init__(self, create: Create) -> None:
+        self._create = create
+
+    def make_client(self, around: Surroundings, directory: Path) -> TargetClient:
+        replaced = self._create
+
+        class Client(EmbeddedClient):
+            def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
+                return replaced(self, ctx, source_dir, op)
+
+        return Client(around, directory)
+
+
+def hang(client: EmbeddedClient, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
+    """Never answers."""
+    while True:
+        ctx.check()
+        ctx.clock.wait(ctx.cancel.event, 0.02)
+
+
+def answer_lost(client: EmbeddedClient, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
+    """Done, but the answer never comes."""
+    EmbeddedClient.create(client, ctx, source_dir, op)
+    raise OperationError("the connection broke", cause="unreachable", outcome=Outcome.UNKNOWN)
+
+
+def never_sent(client: EmbeddedClient, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
+    """Nobody knows, and it did not happen."""
+    raise OperationError("the connection broke", cause="unreachable", outcome=Outcome.UNKNOWN)
+
+
+def seen(ended: Ended) -> set[tuple[str, str]]:
+    return {(finding.check, finding.damage) for finding in ended.findings}
+
+
+def steps(*names: ActionName, **changes: object) -> Preset:
+    quiet = msgspec.structs.replace(QUICK, clients=1, steps=list(names), actions_per_client=0)
+    return msgspec.structs.replace(quiet, **changes)
+
+
+def test_a_removed_user_that_is_still_served_is_found(tmp_path: Path) -> None:
+    preset = steps(ActionName.WRITE, ActionName.SNAPSHOT, ActionName.REMOVE_CLIENT)
+    assert run_trial(tmp_path / "clean", preset=preset).findings == []
+    ended = run_trial(tmp_path / "planted", preset=preset, target=ForgivingTarget())
+    assert (ended.code, seen(ended)) == (ExitCode.ROBUSTNESS_FAILURE, {("access", "removed-user-admitted")})
+
+
+def test_a_client_that_cannot_complete_a_snapshot_any_more_is_stuck(tmp_path: Path) -> None:
+    preset = steps(ActionName.WRITE, verify=VerifySettings(liveness_s=0.5))
+    ended = run_trial(tmp_path, preset=preset, target=CreatingOtherwise(hang))
+    assert (ended.code, seen(ended)) == (ExitCode.ROBUSTNESS_FAILURE, {("liveness", "stuck")})
+    assert ended.findings[0].client
+
+
+def test_an_action_that_takes_longer_than_it_may_is_found_and_its_outcome_is_settled(tmp_path: Path) -> None:
+    preset = steps(ActionName.WRITE, ActionName.SNAPSHOT, action_timeout_s=0.5)
+    ended = run_trial(tmp_path, preset=preset, target=CreatingOtherwise(hang))
+    assert ("snapshot-root", "timeout") in seen(ended)
+    unknown = [event.op for event in ended.events if isinstance(event, Result) and event.outcome is Outcome.UNKNOWN]
+    resolved = {event.op: event.outcome for event in ended.events if isinstance(event, Resolved)}
+    assert unknown
+    assert resolved == dict.fromkeys(unknown, Outcome.FAILED)
+
+
+def test_a_create_whose_answer_was_lost_is_found_live_and_verified(tmp_path: Path) -> None:
+    ended = run_trial(tmp_path, preset=steps(ActionName.WRITE, ActionName.SNAPSHOT), target=CreatingOtherwise(answer_lost))
+    resolved = [event for event in ended.events if isinstance(event, Resolved)]
+    assert [event.outcome for event in resolved] == [Outcome.OK, Outcome.OK], "the step's and the liveness check's"
+    restored = {event.snapshot: event.equal for event in ended.events if isinstance(event, Result) and event.equal is not None}
+    assert restored[resolved[-1].snapshot] is True
+    assert ("snapshot-root", "unreachable") in seen(ended), "that nobody answered is a failure all the same"
+
+
+def test_a_create_that_never_happened_is_settled_as_failed(tmp_path: Path) -> None:
+    ended = run_trial(tmp_path, preset=steps(ActionName.WRITE, ActionName.SNAPSHOT), target=CreatingOtherwise(never_sent))
+    assert {event.outcome for event in ended.events if isinstance(event, Resolved)} == {Outcome.FAILED}
+
+
+def test_a_verification_that_runs_out_of_time_is_inconclusive(tmp_path: Path) -> None:
+    preset = msgspec.structs.replace(QUICK, verify=VerifySettings(budget_s=0.7))
+    ended = run_trial(tmp_path, preset=preset)
+    assert ended.code is ExitCode.INCONCLUSIVE, (ended.error, ended.findings)
+    assert {finding.verdict for finding in ended.findings} <= {Verdict.INCONCLUSIVE}
+
+
+def test_a_snapshot_that_nobody_of_ours_made_is_told_and_left_alone(tmp_path: Path) -> None:
+    made = []
+
+    def add(harness: TestHarness) -> None:
+        ctx = harness.engine.clients.all()[0].ctx
+        snapshot, _, _ = harness.snapshotter.create_snapshot(ctx, harness.engine.scene.writer.data_directory(ctx), "")
+        made.append(snapshot)
+
+    ended = run_trial(tmp_path / "runs", prefix=tmp_path / "prefix", before_verify=add)
+    assert (ended.code, seen(ended)) == (ExitCode.INCONCLUSIVE, {("list", "foreign")})
+    assert [finding.snapshot for finding in ended.findings] == made
+    assert (tmp_path / "prefix/robustness-data/snapshots" / made[0]).exists()
