@@ -9,8 +9,8 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 
-from seatrial.version import seatrial_version
 from seatrial.clock import SYSTEM_CLOCK, Clock, stamp
+from seatrial.version import seatrial_version
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRET = re.compile(r"((?:password|secret|token)[\w.-]*=)\S+", re.IGNORECASE)

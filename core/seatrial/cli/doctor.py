@@ -14,12 +14,12 @@ import click
 
 from seatrial.cli.options import config_option, load, runs_dir_option, runs_place
 from seatrial.cli.terminal import Screen, Tone
-from seatrial.version import seatrial_version
 from seatrial.errors import SeatrialError
 from seatrial.report.prose import pad, plain, size
 from seatrial.resources import OPEN_FILES_WANTED, available_memory_bytes, core_count, free_space_bytes
 from seatrial.targets.registry import target_named, target_names
 from seatrial.verdicts import ExitCode
+from seatrial.version import seatrial_version
 
 REQUIRED_TARGET = "embedded"
 """What every installation must be able to run."""
