@@ -146,6 +146,33 @@ def test_after_two_kills_the_next_run_finds_all_that_was_acknowledged(tmp_path: 
     assert len(lane(tmp_path / "l", seed, 0, 2)) == 2
 
 
+def test_locks_of_a_machine_that_is_gone_block_nobody(tmp_path: Path) -> None:
+    """As where each run has a container of its own, and only the prefix stays: nobody can tell whether their holder lives."""
+    prefix = tmp_path / "prefix"
+    run = ("--repo-path-prefix", str(prefix), "--quiet")
+    with world(tmp_path / "w") as place:
+        place.config(busy=BUSY | {"duration_s": "5m"}, look=LOOK)
+        command = place.start("run", "busy", *run, prologue="import socket; socket.gethostname = lambda: 'gone-with-its-container'")
+        server = psutil.Process(command.chaos().pid)
+        assert eventually(lambda: held_with_locks(server, prefix / "robustness-data" / "locks"))
+        server.kill()
+        command.signal(signal.SIGKILL)
+        command.end()
+        assert list((prefix / "robustness-data" / "locks").iterdir())
+        look = place.start("run", "look", *run)
+        assert look.end() == ExitCode.PASS, look.out + look.err
+        assert not what_is_wrong(place.runs(), prefix)
+
+
+def held_with_locks(server: psutil.Process, locks: Path) -> bool:
+    """Stop the server at a moment at which somebody holds a lock."""
+    server.suspend()
+    if any(locks.iterdir()):
+        return True
+    server.resume()
+    return False
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_after_thirty_kills_nothing_acknowledged_was_lost_and_nothing_is_left(tmp_path: Path) -> None:

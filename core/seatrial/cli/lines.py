@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +27,7 @@ from seatrial.history.events import (
     Steer,
 )
 from seatrial.history.view import PhaseView, RunView
-from seatrial.report.prose import block, duration, latency, plain, plural, size
+from seatrial.report.prose import block, cells, duration, latency, plain, plural, size
 from seatrial.report.summary import Summary
 from seatrial.report.text import MEANING, action_table, causes, command_line, finding_fields, reason_lines, verified
 from seatrial.verdicts import Outcome, Verdict
@@ -110,10 +111,10 @@ class Lines:
         if self._detail is Detail.QUIET or now_s - self._told_s < PROGRESS_S:
             return
         self._told_s = now_s
-        self._say(progress_line(view, self._clock.now_ns()), Tone.FAINT)
+        self._say(progress_line(view, self._clock.now_ns(), self._screen.width - _MARGIN if self._screen.terminal else None), Tone.FAINT)
 
     def finish(self, summary: Summary) -> None:
-        for line in closing_lines(summary, self._detail):
+        for line in closing_lines(summary, self._detail, self._screen.width if self._screen.terminal else None):
             self._screen.line(self._screen.fit(line))
         verdict = summary.judgement.verdict
         self._screen.line(plain(_verdict_line(summary)), {Verdict.PASS: Tone.GOOD, Verdict.INCONCLUSIVE: Tone.WARN}.get(verdict, Tone.BAD))
@@ -210,23 +211,32 @@ def result_line(event: Result) -> str:
     return f"{event.client} {event.action} {outcome}{error} ({', '.join(part for part in parts if part)})"
 
 
-def progress_line(view: RunView, now_ns: int) -> str:
-    """Where the run stands: phase, how far, rates, counts, what is in flight, time left."""
-    counts = [sum(getattr(row, name) for row in view.actions) for name in ("ok", "failed", "unknown", "noop")]
-    parts = [
-        f"{view.phase.name} {how_far(view.phase)}".rstrip() if view.phase else "starting",
-        f"{view.rates.actions_per_minute / 60:.1f} actions/s, {size(view.rates.bytes_per_second)}/s",
-        "ok {:,} failed {:,} unknown {:,} no-op {:,}".format(*counts),
-        f"{view.in_flight} in flight",
-    ]
-    if view.findings:
-        parts.append(f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}")
-    if view.paused:
-        parts.append("paused")
+def progress_line(view: RunView, now_ns: int, width: int | None = None) -> str:
+    """Where the run stands: phase, how far, rates, counts, what is in flight, time left.
+
+    Where ``width`` is short of cells the rates go first, then what is in flight: what went wrong and how long it takes stay.
+    """
+    ok, failed, unknown, noop = (sum(getattr(row, name) for row in view.actions) for name in ("ok", "failed", "unknown", "noop"))
     left_s = time_left_s(view.phase, now_ns) if view.phase else None
-    if left_s is not None:
-        parts.append(f"{duration(left_s)} left")
-    return " | ".join(parts)
+    rates = f"{view.rates.actions_per_minute / 60:.1f} actions/s, {size(view.rates.bytes_per_second)}/s"
+    parts = {
+        "phase": f"{view.phase.name} {how_far(view.phase)}".rstrip() if view.phase else "starting",
+        "rates": rates,
+        "counts": f"ok {ok:,} failed {failed:,} unknown {unknown:,} no-op {noop:,}",
+        "in flight": f"{view.in_flight} in flight",
+        "findings": f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}" if view.findings else "",
+        "paused": "paused" if view.paused else "",
+        "left": "" if left_s is None else f"{duration(left_s)} left",
+    }
+    for name, shorter in (("rates", rates.partition(",")[0]), ("in flight", ""), ("rates", "")):
+        if width is None or cells(_joined(parts)) <= width:
+            break
+        parts[name] = shorter
+    return _joined(parts)
+
+
+def _joined(parts: Mapping[str, str]) -> str:
+    return " | ".join(part for part in parts.values() if part)
 
 
 def how_far(phase: PhaseView) -> str:
@@ -251,11 +261,11 @@ def _verdict_line(summary: Summary) -> str:
     return f"{summary.judgement.verdict.name}  exit code {int(code)}: {MEANING[code]}"
 
 
-def closing_lines(summary: Summary, detail: Detail) -> list[str]:
+def closing_lines(summary: Summary, detail: Detail, width: int | None = None) -> list[str]:
     """What stands above the verdict: the actions and how much was verified."""
     view = summary.view
     if detail is Detail.QUIET:
         return []
-    lines = ["", *action_table(view.actions), *(f"  {cause}" for cause in causes(view.actions))] if view.actions else []
+    lines = ["", *action_table(view.actions, width), *(f"  {cause}" for cause in causes(view.actions))] if view.actions else []
     found = f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}" if view.findings else "no findings"
     return [*lines, "", f"{verified(summary)}; {found}; {duration(summary.duration_s)}"]

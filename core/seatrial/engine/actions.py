@@ -71,7 +71,11 @@ def _restore_into_data(scene: Scene, turn: Turn) -> Done:
 
 def _delete_random(scene: Scene, turn: Turn) -> Done:
     row = scene.ledger.take_for_delete(turn.draws.snapshot, turn.options.delete_snapshot.snapshot_id)
-    turn.invoke(snapshot=row.id)
+    try:
+        turn.invoke(snapshot=row.id)
+    except BaseException:
+        scene.ledger.put_back(row.id)  # without an invoke in the journal nothing has begun
+        raise
     scene.snapshotter.delete_snapshot(turn.ctx, row.id)
     return Done(snapshot=row.id)
 

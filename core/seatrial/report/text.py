@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from seatrial.history.events import Finding
 from seatrial.history.view import ActionRow, FindingGroup, RunView
 from seatrial.report.circumstances import Circumstances, GcRun, InFlight
-from seatrial.report.prose import block, duration, latency, moment, plain, plural, size, table
+from seatrial.report.prose import block, cells, duration, latency, moment, plain, plural, size, table
 from seatrial.report.summary import Summary
 from seatrial.verdicts import ExitCode
 
@@ -173,21 +173,37 @@ def _faults(view: RunView, group: FindingGroup) -> list[str]:
     )
 
 
-def action_table(rows: Sequence[ActionRow]) -> list[str]:
-    """The closing table, also of the running commentary."""
-    head = ("action", "count", "ok", "failed", "unknown", "no-op", "p50", "p95", "p99", "max", "queued p95")
-    return table(
-        head,
-        (
-            (
-                plain(row.action),
-                *(f"{number:,}" for number in (row.count, row.ok, row.failed, row.unknown, row.noop)),
-                *(latency(value) for value in (row.service.p50_s, row.service.p95_s, row.service.p99_s, row.service.max_s)),
-                latency(row.queue.p95_s),
-            )
-            for row in rows
-        ),
-    )
+_COLUMNS: tuple[tuple[str, Callable[[ActionRow], str]], ...] = (
+    ("action", lambda row: plain(row.action)),
+    ("count", lambda row: f"{row.count:,}"),
+    ("ok", lambda row: f"{row.ok:,}"),
+    ("failed", lambda row: f"{row.failed:,}"),
+    ("unknown", lambda row: f"{row.unknown:,}"),
+    ("no-op", lambda row: f"{row.noop:,}"),
+    ("p50", lambda row: latency(row.service.p50_s)),
+    ("p95", lambda row: latency(row.service.p95_s)),
+    ("p99", lambda row: latency(row.service.p99_s)),
+    ("max", lambda row: latency(row.service.max_s)),
+    ("queued p95", lambda row: latency(row.queue.p95_s)),
+)
+_DISPENSABLE = ("queued p95", "p99", "count", "max", "no-op")
+"""Left out one after another where the place is narrow; all of them are in the report."""
+
+
+def action_table(rows: Sequence[ActionRow], width: int | None = None) -> list[str]:
+    """The closing table, also of the running commentary; no wider than ``width`` as long as a column can be spared."""
+    columns = dict(_COLUMNS)
+    lines = _action_lines(columns, rows)
+    for head in _DISPENSABLE:
+        if width is None or max(map(cells, lines)) <= width:
+            break
+        del columns[head]
+        lines = _action_lines(columns, rows)
+    return lines
+
+
+def _action_lines(columns: Mapping[str, Callable[[ActionRow], str]], rows: Sequence[ActionRow]) -> list[str]:
+    return table(list(columns), ([text(row) for text in columns.values()] for row in rows))
 
 
 def causes(rows: Sequence[ActionRow]) -> list[str]:

@@ -18,6 +18,7 @@ from seatrial.history.fold import RunFold
 from seatrial.history.journal import read_journal
 from seatrial.history.view import PhaseView, RunView
 from seatrial.report import summarise
+from seatrial.report.text import action_table
 from seatrial.verdicts import Outcome, Verdict
 from tests.unit.report.story import FOX, OTTER, Story, clean_run, damaged_run, flipped
 
@@ -250,3 +251,21 @@ def test_json_leaves_out_trees_and_quiet_json_all_but_findings(tmp_path: Path) -
     assert "finding" in kinds
     quiet = documents(story.directory, Detail.QUIET)
     assert [document["type"] for document in quiet] == ["start", "event", "summary"]
+
+
+@pytest.mark.parametrize("width", [71, 60, 45])
+def test_a_narrow_terminal_loses_rates_and_columns_but_never_what_went_wrong(tmp_path: Path, width: int) -> None:
+    story = Story(tmp_path / "run-1")
+    story.set_up()
+    story.did(OTTER, "write-random-files", Outcome.FAILED)
+    view = view_of(story)
+    line = progress_line(view, story.clock.now_ns(), width)
+    table = action_table(view.actions, width)
+    story.close()
+    assert "failed 1 " in line
+    assert line.endswith("left")
+    assert "B/s" not in line
+    assert "failed" in table[0]
+    assert "queued p95" not in table[0]
+    assert "queued p95" in action_table(view.actions)[0]
+    assert max(map(len, table)) <= max(width, 55), "the columns that are left are those that must be"

@@ -91,7 +91,7 @@ class EmbeddedServer:
         self._closed = False
 
     def connect_or_create_repo(self, repo_path: Path) -> None:
-        """Start the server on ``repo_path`` and make the repository where there is none; locks of the dead are removed.
+        """Start the server on ``repo_path`` and make the repository where there is none; locks that were left are removed.
 
         Raises ``TargetError`` with the last lines of its log when it does not come up, ``UsageError`` for a repository that is not ours.
         """
@@ -99,7 +99,9 @@ class EmbeddedServer:
         self._repository = repo_path
         existing = (repo_path / BlobType.CONFIG.value).exists()
         self._start(self._around.preset.embedded.port, 0.0)
-        self._maintain(self._limited(), ["unlock" if existing else "init"], msgspec.Raw)
+        # All of them: one server has a repository and this one knows no client yet, so no lock can have a holder. Which process held it
+        # does not tell: its number may be another's now, and in a container of its own its machine is gone too.
+        self._maintain(self._limited(), ["unlock", "--remove-all"] if existing else ["init"], msgspec.Raw)
 
     def restart(self) -> None:
         """Start it again after a death: same port, certificate, users and repository. Raises ``TargetError``."""

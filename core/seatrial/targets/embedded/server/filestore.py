@@ -17,12 +17,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import UsageError
 from seatrial.targets.embedded.server.store import BlobEntry, BlobType, ExistingBlob, MissingBlob, NoRoom, StoreStats
 
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
 _NAME = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = ".upload-"
+_CLAIM_AGAIN_S = 0.05
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 """ELOOP: a symbolic link, which is never a blob and is never followed."""
@@ -66,14 +68,17 @@ class FileStore:
     count against the quota). One process at a time: the directory is locked until ``close()`` or death.
     """
 
-    def __init__(self, directory: Path, *, fsync: bool = True, quota_bytes: int = 0) -> None:
-        """Removes what a crash left half uploaded and counts what is there. ``UsageError`` when another server has it."""
+    def __init__(
+        self, directory: Path, *, fsync: bool = True, quota_bytes: int = 0, patience_s: float = 0.0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        """Removes what a crash left half uploaded and counts what is there. ``UsageError`` when another server has it for longer than
+        ``patience_s``."""
         self._root, self._fsync, self._quota = str(directory), fsync, quota_bytes
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._arriving = 0
         directory.mkdir(parents=True, exist_ok=True)
-        self._claim = _claim(directory)
+        self._claim = _claim(directory, patience_s, clock)
         try:
             self.leftovers, self._stored = self._recover()
         except BaseException:
@@ -223,15 +228,20 @@ def _blobs(folder: str, shard: str) -> Iterator[BlobEntry]:
                 yield BlobEntry(entry.name, found.st_size)
 
 
-def _claim(directory: Path) -> int:
+def _claim(directory: Path, patience_s: float, clock: Clock) -> int:
     """A locked descriptor of the directory: two servers would take each other's uploads for leftovers."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise UsageError("another server has this repository", where=str(directory), remedy="stop it, or wait for it to end") from error
-    return descriptor
+    give_up_at, never = clock.monotonic_s() + patience_s, threading.Event()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if clock.monotonic_s() < give_up_at:
+                clock.wait(never, _CLAIM_AGAIN_S)
+                continue
+            os.close(descriptor)
+            raise UsageError("another server has this repository", where=str(directory), remedy="stop it, or wait for it to end") from error
+        return descriptor
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

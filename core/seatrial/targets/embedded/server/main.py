@@ -34,6 +34,8 @@ _LONGEST_CONFIG = 1 << 20
 _SWITCH_INTERVAL_S = 0.001
 """How long one thread may keep the interpreter from the others; the default of 5 ms is felt by whoever shares the server with a flood."""
 _FILES_PER_CONNECTION = 2
+_PREDECESSOR_S = 3.0
+"""For the server of a run that was killed a moment ago: its guard gives it 0.8 s to end well."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +73,9 @@ def serve(config: ServerConfig, log: ServerLog, clock: Clock) -> None:
     make_private_directory(state)
     with ExitStack() as stack:
         listening = stack.enter_context(bind(config.host, config.port, config.bind_retry_s, clock))  # first: a port in use is told at once
-        store = FileStore(Path(config.repository), fsync=config.fsync, quota_bytes=config.quota_bytes)
+        store = FileStore(
+            Path(config.repository), fsync=config.fsync, quota_bytes=config.quota_bytes, patience_s=_PREDECESSOR_S, clock=clock
+        )
         stack.callback(store.close)
         if store.leftovers:
             log.warn("leftovers-removed", files=store.leftovers)
