@@ -113,7 +113,7 @@ def test_a_server_that_does_not_come_up_is_shown_with_its_last_lines(place: Worl
 
 
 def test_a_server_that_never_gets_ready_is_given_up(place: World) -> None:
-    program = "import time; print('thinking', flush=True); time.sleep(600)"
+    program = "import threading; print('thinking', flush=True); threading.Event().wait(600)"
     run = place.start("run", "look", prologue=SERVER_IS.format(program=program))
     ends(place, run, ExitCode.BROKEN, "did not come up", "not ready within 1 s", "thinking")
 

@@ -134,7 +134,8 @@ def test_what_is_imported_is_required_and_the_other_way_round() -> None:
     sources = [text for name, text in texts() if name.startswith(("core/", "tui/")) and name.endswith(".py")]
     imported = set().union(*map(imports, sources)) - sys.stdlib_module_names - {"seatrial", "seatrial_tui"}
     project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    required = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
+    required = {re.split(r"[<>=]", requirement)[0] for requirement in (*project["dependencies"], *extras)}
     assert imported == required, "not required / not imported"
 
 

@@ -72,19 +72,15 @@ def compare(expected_root: str, actual: Fingerprint, lookup: NodeLookup, *, limi
     return kept
 
 
-def render(differences: Sequence[Difference]) -> list[str]:
-    """A line for each, for a person."""
-    return [_line(difference) for difference in differences]
-
-
-def _line(difference: Difference) -> str:
-    if difference.damage is DamageKind.MORE:
-        return difference.actual
-    if difference.damage is DamageKind.MISSING:
-        return f"{difference.path}: missing ({difference.expected})"
-    if difference.damage is DamageKind.EXTRA:
-        return f"{difference.path}: extra ({difference.actual})"
-    return f"{difference.path}: {difference.damage.value}: expected {difference.expected}, got {difference.actual}"
+def describe(path: str, damage: str, expected: str, actual: str) -> str:
+    """One difference in a line, for a person."""
+    if damage == DamageKind.MORE.value:
+        return actual
+    if damage == DamageKind.MISSING.value:
+        return f"{path}: missing ({expected})"
+    if damage == DamageKind.EXTRA.value:
+        return f"{path}: extra ({actual})"
+    return f"{path}: {damage}: expected {expected or 'nothing'}, got {actual or 'nothing'}"
 
 
 def _differences(expected_root: str, actual: Fingerprint, lookup: NodeLookup) -> Iterator[Difference]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seatrial.checker.compare import describe
 from seatrial.errors import RobustnessError
 
 
@@ -36,9 +37,6 @@ class MismatchError(RobustnessError):
         """The whole difference, line by line."""
         lines = []
         for damage in self.damages:
-            sides = (
-                f" (expected {damage.expected or 'nothing'}, got {damage.actual or 'nothing'})" if damage.expected or damage.actual else ""
-            )
-            lines.append(f"{damage.path}: {damage.kind}{sides}")
+            lines.append(describe(damage.path, damage.kind, damage.expected, damage.actual))
             lines.extend(f"    {line}" for line in damage.lines)
         return lines

@@ -27,10 +27,6 @@ class Chaos:
         self._engine, self._clock, self._fail_fast = engine, clock, fail_fast
         self._over = threading.Event()
 
-    @property
-    def over(self) -> threading.Event:
-        return self._over
-
     def end(self) -> None:
         """No new action begins; who waits at the gate is sent home. Idempotent."""
         self._over.set()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from seatrial.checker.compare import DamageKind, Difference, compare, render
+from seatrial.checker.compare import DamageKind, Difference, compare, describe
 from seatrial.checker.evidence import keep_evidence
 from seatrial.checker.fingerprint import Fingerprint, fingerprint
 from seatrial.checker.nodes import decode, encode, node_id
@@ -20,6 +20,10 @@ ALL = frozenset({"mode", "owner", "mtime", "xattr", "hardlink"})
 
 
 @pytest.fixture
+def render(found: Iterable[Difference]) -> list[str]:
+    return [describe(one.path, one.damage.value, one.expected, one.actual) for one in found]
+
+
 def source(tmp_path: Path) -> Path:
     root = tmp_path / "source"
     (root / "d/e").mkdir(parents=True)
