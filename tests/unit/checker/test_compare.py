@@ -19,11 +19,11 @@ from seatrial.errors import InconclusiveError
 ALL = frozenset({"mode", "owner", "mtime", "xattr", "hardlink"})
 
 
-@pytest.fixture
 def render(found: Iterable[Difference]) -> list[str]:
     return [describe(one.path, one.damage.value, one.expected, one.actual) for one in found]
 
 
+@pytest.fixture
 def source(tmp_path: Path) -> Path:
     root = tmp_path / "source"
     (root / "d/e").mkdir(parents=True)
