@@ -17,6 +17,10 @@ GRACE_S = 5.0
 """For what was told to end and is about to."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kill-seed", type=int, help="repeat the kills of a proof that failed: the seed it printed")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs_program"):
         for program in marker.args:
