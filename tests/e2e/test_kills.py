@@ -148,6 +148,20 @@ def seed(request: pytest.FixtureRequest) -> int:
     return new_root_seed() if given is None else given
 
 
+def test_the_audit_and_the_look_for_what_is_left_see_what_they_are_for(tmp_path: Path) -> None:
+    with world(tmp_path / "w", runs=LONG_NAME) as place:
+        place.config(busy=BUSY)
+        command = place.start("run", "busy", "--repo-path-prefix", str(tmp_path / "prefix"), "--duration", "1s")
+        command.chaos()
+        assert {what.split()[0] for what in place.left()} == {"process", "port", "directory"}
+        assert f"directory {place.temporary}" in "\n".join(place.left()), "the request socket's own directory"
+        assert command.end() == ExitCode.PASS
+        assert what_is_wrong(place.runs(), tmp_path / "prefix") == []
+        lost = next((tmp_path / "prefix" / "robustness-data" / "snapshots").iterdir())
+        lost.unlink()
+        assert what_is_wrong(place.runs(), tmp_path / "prefix") == [f"live, but not stored: {lost.name}"]
+
+
 def test_after_two_kills_the_next_run_finds_all_that_was_acknowledged(tmp_path: Path, seed: int) -> None:
     assert len(lane(tmp_path / "0", seed, 0, 2)) == 2
 
