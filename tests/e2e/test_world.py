@@ -287,10 +287,11 @@ def test_a_full_disk_of_the_clients_is_recovered_from(place: World) -> None:
     sizes = ("--set", "options.write-random-files.max-file-size=1MiB", "--set", "options.write-random-files.free-space-limit=24MiB")
     with small_disk(place.runs_dir, "40m"):
         prefix = str(place.root / "prefix")
-        run = place.start("run", "busy", "--duration", "2s", "--set", "in_flight=1", *sizes, "--repo-path-prefix", prefix)
+        run = place.start("run", "busy", "--duration", "90s", "--set", "in_flight=1", *sizes, "--repo-path-prefix", prefix)
+        run.wait_for(Recovered)
+        place.do("stop", str(run.directory))
         ends(place, run, ExitCode.PASS)
         causes = {result.error.cause for result in run.events(Result) if result.error}
-        assert run.events(Recovered)
     assert "no-space" in causes
     assert causes <= {"no-space", "contended"}
 
