@@ -14,7 +14,7 @@ from seatrial.engine.failures import Failure, classify
 from seatrial.engine.gate import Gate
 from seatrial.engine.plan import Plan, pick_action, weights_of
 from seatrial.engine.turn import Done, Scene, Turn
-from seatrial.errors import CancelledError, DeadlineExceededError, NoOp, NoSpaceError, SeatrialError
+from seatrial.errors import CancelledError, DeadlineExceededError, NoOp, NoSpaceError, OperationError, SeatrialError
 from seatrial.history.events import ClientJoined, ClientLeft, Recovered, Result
 from seatrial.history.view import RunView
 from seatrial.verdicts import Outcome
@@ -215,6 +215,8 @@ class Engine:
 
 def _whose_time_is_up(error: Exception, ctx: Context) -> Exception:
     """An action that is slower than it may be has failed; one that its caller's budget cut short has only been cancelled."""
-    if isinstance(error, DeadlineExceededError) and ctx.expired:
+    # A program of the target's is ended at its deadline, and then says so as an operation that failed.
+    too_late = isinstance(error, DeadlineExceededError) or (isinstance(error, OperationError) and error.cause == "timeout")
+    if too_late and ctx.expired:
         return CancelledError("the time allotted to it is over")
     return error

@@ -68,7 +68,10 @@ class Sweep:
                 self.engine.leave(verifier)
 
     def _work(self, ctx: Context) -> None:
-        self.engine.join(ctx)
+        try:
+            self.engine.join(ctx)
+        except CancelledError:
+            return  # too late to do anything
         self.engine.scene.snapshotter.drop_caches(ctx)
         while (row := self._next()) is not None:
             try:
@@ -95,7 +98,7 @@ def verify(harness: TestHarness, ctx: Context, phases: Phases) -> None:
     """
     engine, settings = harness.engine, harness.plan.preset.verify
     within = ctx.within(settings.budget_s)
-    harness.settle(within, "settle")
+    _settle(harness, within)
     live = live_rows(harness.history.ledger)
     sweep = Sweep.of(engine, one_per_root(live))
     total = len(sweep.rows)
@@ -104,6 +107,18 @@ def verify(harness: TestHarness, ctx: Context, phases: Phases) -> None:
         if settings.repository:
             _verify_repository(engine, within)
         ctx.cancel.check()  # cut off, it has not come to its end
+
+
+def _settle(harness: TestHarness, ctx: Context) -> None:
+    try:
+        harness.settle(ctx, "settle")
+    except (OperationError, CancelledError) as error:
+        ctx.cancel.check()
+        if not ctx.expired:
+            raise
+        harness.engine.scene.checker.findings.incomplete(
+            f"the listing before it did not come to its end: {error}", where="verify", remedy="a larger budget"
+        )
 
 
 def _verify_repository(engine: Engine, ctx: Context) -> None:
