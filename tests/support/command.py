@@ -175,12 +175,13 @@ class World:
         return eventually(lambda: not self.left(), GONE_S)
 
     def close(self) -> None:
-        """Kill what still runs, so that a test that fails harms no other."""
-        for process in self._bearers():
-            process.kill()
+        """Kill what still runs, so that a test that fails harms no other: first the commands, whose guards then clear away the rest."""
         for command in self._commands:
             command.process.kill()
             command.process.wait()
+        eventually(lambda: not any(self._bearers()), GONE_S)
+        for process in self._bearers():
+            process.kill()
 
     def _bearers(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
