@@ -12,14 +12,12 @@ from seatrial.seeds import derive, new_root_seed
 from seatrial.verdicts import ExitCode, Verdict
 from tests.support.command import World, world
 
-RUNS, FULL_LENGTH = 50, 10
-SHORTER = ("--set", "duration_s=2s")
-"""Of the other forty: random actions for 2 s instead of 6, everything else as in the preset, so that fifty fit into a few minutes."""
+RUNS = 50
 
 
-def smoke(place: World, seed: int, *, full: bool) -> list[str]:
+def smoke(place: World, seed: int) -> list[str]:
     """What one run says against the target; empty for a clean one."""
-    run = place.start("run", "smoke", "--seed", str(seed), "--quiet", *(() if full else SHORTER), runs_dir=place.runs_dir / str(seed))
+    run = place.start("run", "smoke", "--seed", str(seed), "--quiet", runs_dir=place.runs_dir / str(seed))
     code = run.end()
     findings = [f"{event.check}/{event.damage}: {event.message}" for event in run.events(Finding)]
     verdicts = [event.verdict for event in run.events(RunEnded)]
@@ -34,7 +32,7 @@ def test_fifty_clean_smoke_runs_report_nothing(tmp_path: Path) -> None:
     root = new_root_seed()
     seeds = [derive(root, "smoke", number) >> 1 for number in range(RUNS)]
     with world(tmp_path) as place, ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(smoke, place, seed, full=number < FULL_LENGTH) for number, seed in enumerate(seeds)]
+        runs = [pool.submit(smoke, place, seed) for seed in seeds]
         wrong = [text for run in runs for text in run.result()]
         assert place.gone(), place.left()
     assert not wrong, f"{len(wrong)} of {RUNS}, root seed {root}:\n" + "\n".join(wrong)
