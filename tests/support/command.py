@@ -207,7 +207,7 @@ class World:
             if address.exists():
                 place = Path(msgspec.json.decode(address.read_bytes())["socket"]).parent
                 left += [place] if place != run and place.exists() else []
-        return [f"directory {path}" for path in left]
+        return [f"directory {path}" for path in dict.fromkeys(left)]
 
 
 @contextmanager
