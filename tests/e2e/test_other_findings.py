@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,8 +119,20 @@ def test_a_create_that_never_happened_is_settled_as_failed(tmp_path: Path) -> No
 
 
 def test_a_verification_that_runs_out_of_time_is_inconclusive(tmp_path: Path) -> None:
-    preset = msgspec.structs.replace(QUICK, verify=VerifySettings(budget_s=0.7))
-    ended = run_trial(tmp_path, preset=preset)
+    verifying = threading.Event()
+
+    class Client(EmbeddedClient):
+        def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
+            if verifying.is_set():
+                hang(self, ctx, into, "")
+            super().restore(ctx, snapshot_id, into)
+
+    class Slow(EmbeddedTarget):
+        def make_client(self, around: Surroundings, directory: Path) -> TargetClient:
+            return Client(around, directory)
+
+    preset = msgspec.structs.replace(QUICK, verify=VerifySettings(budget_s=3.0))
+    ended = run_trial(tmp_path, preset=preset, target=Slow(), before_verify=lambda _: verifying.set())
     assert ended.code is ExitCode.INCONCLUSIVE, (ended.error, ended.findings)
     assert {finding.verdict for finding in ended.findings} <= {Verdict.INCONCLUSIVE}
 
