@@ -171,6 +171,15 @@ def test_a_malformed_chunk_is_400_and_leaves_nothing(shared_server: LiveServer, 
     assert shared_server.files() == before
 
 
+def test_garbage_after_a_head_on_one_connection_is_400_with_its_words(shared_server: LiveServer) -> None:
+    with shared_server.raw() as connection:
+        connection.sendall(f"HEAD /repository/config HTTP/1.1\r\nHost: x\r\n{AUTHORIZATION}\r\nGARBAGE\r\n\r\n".encode())
+        connection.settimeout(10)
+        answers = read_all(connection)
+    assert b"HTTP/1.1 400" in answers
+    assert " defect " not in shared_server.log()
+
+
 def ended_within(connection: socket.socket, timeout_s: float) -> bool:
     """Whether the server closes the connection."""
     connection.settimeout(timeout_s)

@@ -99,6 +99,7 @@ class Wire:
 
     def next_request(self) -> Request | None:
         """The next request; None when the peer has closed the connection in good order. Raises ``PeerGone``, ``BadRequest``."""
+        self._head = False  # of the last one: what is refused before it is a request gets an answer with a body
         if not self._first and not self._http.trailing_data[0]:
             self._peer.wait_for(Waiting.IDLE, self._clock.now + self._limits.idle_s)
             if not (data := self._receive(_RECEIVE_BYTES)):
