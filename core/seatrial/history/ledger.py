@@ -380,9 +380,10 @@ class Ledger:
     def _states_of(self, snapshot_ids: Iterable[str]) -> dict[str, SnapshotState]:
         """Of those that are not live: a listing is long, and nearly all of it is."""
         others = set(snapshot_ids).difference(self._live.ids())
+        # What is recent before the database: what leaves the one between the two looks is in the other by then.
+        recents = {snapshot: self._recent.of(snapshot) for snapshot in others}
         states = self._projection.states(others)
-        for snapshot in others:
-            recent = self._recent.of(snapshot)
+        for snapshot, recent in recents.items():
             state = self._live.state(snapshot) or (recent.state(states.get(snapshot)) if recent else None)
             if state is not None:
                 states[snapshot] = state
