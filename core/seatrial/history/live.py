@@ -129,10 +129,13 @@ class LiveSet:
         return listing
 
     def end_listing(self, listing: Listing) -> list[str]:
-        """Collect no more; the live ids of this moment, unsorted, for ``listing.changed`` to be held against."""
+        """Collect no more; the live ids of this moment, unsorted, for ``listing.changed`` to be held against.
+
+        What is only taken for a delete is among them: without the invoke, not a byte of that delete has been sent.
+        """
         with self._lock:
             self._listings.discard(listing)
-            return list(self._live)
+            return [*self._live, *self._taken]
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Follow what a record has changed."""

@@ -50,14 +50,16 @@ class Visitor:
 
 def test_admits_in_the_order_of_arrival_and_never_more_than_the_limit() -> None:
     gate, order = Gate(2), list[str]()
-    visitors = [Visitor(gate, str(n), order) for n in range(6)]
-    most = 0
-    for visitor in visitors:
-        assert visitor.inside.wait(10)
-        most = max(most, gate.in_flight)
+    visitors = [Visitor(gate, str(n), order) for n in range(2)]
+    assert all(visitor.inside.wait(10) for visitor in visitors)
+    visitors += [Visitor(gate, str(n), order) for n in range(2, 6)]
+    order.clear()  # the first two were let in at once
+    for n, visitor in enumerate(visitors):
+        assert gate.in_flight == len(visitors[n : n + 2])
         visitor.end()
-    assert order == ["0", "1", "2", "3", "4", "5"]
-    assert most == 2
+        assert all(next_one.inside.wait(10) for next_one in visitors[n + 2 : n + 3])
+        assert not any(later.inside.is_set() for later in visitors[n + 3 :])
+    assert order == ["2", "3", "4", "5"]
     assert (gate.in_flight, gate.waiting) == (0, 0)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +15,9 @@ from hypothesis import strategies as st
 
 from seatrial.clock import VirtualClock
 from seatrial.errors import NoOp
-from seatrial.history.events import Finding, Invoke, Result
+from seatrial.history.events import Finding, Invoke, Record, Result
 from seatrial.history.journal import Journal
-from seatrial.history.ledger import Ledger
+from seatrial.history.ledger import Ledger, Listing
 from seatrial.history.ledger_records import SnapshotRow
 from seatrial.history.reconcile import Reconciliation
 from seatrial.seeds import stream
@@ -190,6 +192,60 @@ def test_a_snapshot_that_is_lost_while_others_come_and_go_is_named_by_a_listing_
             world.go([world.create(), world.create(), world.delete(), world.listing()])
     lost = {snapshot for found in world.found for snapshot in found.lost}
     assert lost == {victim}
+
+
+def test_a_snapshot_taken_for_a_delete_at_the_last_moment_of_a_listing_is_no_stranger(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(20):
+        world.go([world.create()])
+    world.settle()
+    victim, missing = world.ledger.live()[:2]
+    end_listing = world.ledger._live.end_listing
+
+    def take_first(listing: Listing) -> list[str]:
+        for snapshot in (victim, missing):
+            world.ledger.take_for_delete(0, snapshot)
+        return end_listing(listing)
+
+    monkeypatch.setattr(world.ledger._live, "end_listing", take_first)
+    del world.repository[missing]
+    listing = world.ledger.begin_listing()
+    assert world.ledger.reconcile(listing, sorted(world.repository.items())) == Reconciliation(lost=[missing])
+
+
+def test_a_deleted_snapshot_that_is_listed_is_named_while_the_database_takes_it_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(20):
+        world.go([world.create()])
+    world.settle()
+    ledger, projection, victim = world.ledger, world.ledger._projection, world.ledger.live()[0]
+    assert ledger.flush()
+    apply, may_apply = projection.apply, threading.Event()
+
+    def apply_when_told(run_id: str, records: list[Record]) -> None:
+        assert may_apply.wait(10)
+        apply(run_id, records)
+
+    def then_flush(look: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def looked(what: Any) -> Any:
+            seen = look(what)
+            if not may_apply.is_set():
+                may_apply.set()
+                assert ledger.flush()
+            return seen
+
+        return looked
+
+    monkeypatch.setattr(projection, "apply", apply_when_told)
+    world.number += 1
+    op = f"{world.number}"
+    world.journal.append(Invoke(op=op, client="c", action=DELETE, index=0, mutates=True, snapshot=victim))
+    world.result(op, DELETE, Outcome.OK, victim)
+    for owner, look in ((projection, "states"), (ledger._recent, "of")):
+        monkeypatch.setattr(owner, look, then_flush(getattr(owner, look)))
+    listing = ledger.begin_listing()
+    assert ledger.reconcile(listing, sorted(world.repository.items())) == Reconciliation(phantoms=[victim])
+    assert may_apply.is_set()
 
 
 def test_a_snapshot_called_lost_is_not_called_so_again_but_told_when_it_is_back(world: World) -> None:
