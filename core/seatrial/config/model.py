@@ -230,9 +230,21 @@ class RunSettings(Settings, frozen=True, kw_only=True):
     """Empty for a prefix of the run's own inside its run directory."""
 
 
+class UiSettings(Settings, frozen=True, kw_only=True):
+    """The dashboard; not part of a plan."""
+
+    theme: str = "seatrial-dark"
+    """Name of a theme, built in or of the user's."""
+    refresh_hz: Annotated[float, Meta(ge=0.5, le=10)] = 4.0
+    """How often the screen looks at the run."""
+    keys: dict[str, str] = {}
+    """Keys by name of a command, several with commas: ``pause = "p,space"``. ``?`` in the dashboard shows the names."""
+
+
 class Config(Settings, frozen=True, kw_only=True):
     """All of ``config.toml``."""
 
     default_preset: str = "smoke"
     run: RunSettings = msgspec.field(default_factory=RunSettings)
+    ui: UiSettings = msgspec.field(default_factory=UiSettings)
     presets: dict[PresetName, Preset] = {}

@@ -1,0 +1,37 @@
+"""What panes ask of the application. A pane knows neither its neighbours nor the run's engine."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+
+class Drive(Message):
+    """Steer the run: a command of ``seatrial.harness.control`` and its argument."""
+
+    def __init__(self, command: str, argument: str = "") -> None:
+        super().__init__()
+        self.command, self.argument = command, argument
+
+
+class OpenClient(Message):
+    """Show one client: timeline, snapshots, directory, errors."""
+
+    def __init__(self, client: str) -> None:
+        super().__init__()
+        self.client = client
+
+
+class OpenFinding(Message):
+    """Explain one group of findings."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__()
+        self.group = group
+
+
+class CopyText(Message):
+    """Put text on the clipboard and say so; ``what`` names it in the toast."""
+
+    def __init__(self, text: str, what: str) -> None:
+        super().__init__()
+        self.text, self.what = text, what

@@ -1,0 +1,1 @@
+"""The panes of the dashboard, each in a folder of its own."""
