@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.cli.presets import random_part
-from seatrial.config.model import ActionName, WriteOptions
+from seatrial.config.model import ActionName
+from seatrial.engine.estimate import Estimate
 from seatrial.engine.plan import Plan, pick_action, weights_of
 from seatrial.harness.capacity import actions_at_a_time
+from seatrial.report.listing import random_part
 from seatrial.report.prose import duration, pad, plain, plural, size
 from seatrial.report.text import command_line
 from seatrial.resources import free_space_bytes
@@ -20,49 +19,6 @@ from seatrial.targets.registry import target_named
 SHOWN_CLIENTS = 4
 SHOWN_ACTIONS = 6
 _LABEL = 16
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Volume:
-    """Bytes of files, by mean and at most. Formula: files x size x writes, both uniform in their range; cut by the I/O limit."""
-
-    expected_bytes: int
-    most_bytes: int
-
-    @classmethod
-    def of_one_write(cls, options: WriteOptions) -> Volume:
-        files = (options.min_num_files_per_write + options.max_num_files_per_write) / 2
-        mean = int(files * (options.min_file_size + options.max_file_size) / 2)
-        most = options.max_num_files_per_write * options.max_file_size
-        if options.io_limit_per_write:
-            mean, most = min(mean, options.io_limit_per_write), min(most, options.io_limit_per_write)
-        return cls(expected_bytes=mean * options.repeat, most_bytes=most * options.repeat)
-
-    def times(self, count: float) -> Volume:
-        return Volume(expected_bytes=int(self.expected_bytes * count), most_bytes=int(self.most_bytes * count))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """What a run would write and need. Random writes of a run that is limited by time cannot be counted ahead."""
-
-    one_write: Volume
-    writes: float
-    """Of all clients, as far as they can be counted: steps, and the expected share of a counted number of random actions."""
-    disk_bytes: int
-    """Data directories, the repository after deduplication, and a restored copy at every client."""
-
-    @classmethod
-    def of(cls, plan: Plan) -> Estimate:
-        preset, options = plan.preset, plan.preset.options.write
-        weights = weights_of(preset)
-        share = weights.get(ActionName.WRITE, 0) / (sum(weights.values()) or 1)
-        stepped = Counter(preset.steps)[ActionName.WRITE] * preset.rounds
-        one_write = Volume.of_one_write(options)
-        writes = preset.clients * preset.repeat_action * (stepped + share * preset.actions_per_client)
-        data = one_write.times(writes).expected_bytes
-        duplicate = (options.min_dedupe_percent + options.max_dedupe_percent) / 200
-        return cls(one_write=one_write, writes=writes, disk_bytes=int(data * (3 - duplicate)))
 
 
 def drawn_actions(plan: Plan, client: int, count: int) -> list[ActionName]:
@@ -114,7 +70,7 @@ def plan_lines(plan: Plan, command: tuple[str, ...], runs_dir: Path, prefix: Pat
 
 
 def _estimated(plan: Plan, runs_dir: Path) -> Iterator[tuple[str, str]]:
-    estimate = Estimate.of(plan)
+    estimate = Estimate.of(plan.preset)
     counted = estimate.one_write.times(estimate.writes)
     if estimate.writes:
         yield "data written", f"about {size(counted.expected_bytes)} in {estimate.writes:.0f} writes, at most {size(counted.most_bytes)}"
@@ -128,7 +84,7 @@ def _estimated(plan: Plan, runs_dir: Path) -> Iterator[tuple[str, str]]:
 
 def plan_document(plan: Plan, command: tuple[str, ...], runs_dir: Path, prefix: Path | None) -> dict[str, Any]:
     """The plan for a machine."""
-    estimate = Estimate.of(plan)
+    estimate = Estimate.of(plan.preset)
     return {
         "type": "plan",
         "preset": plan.preset_name,

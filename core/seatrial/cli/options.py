@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from seatrial.cli.params import Directory
-from seatrial.config.loader import LoadedConfig, load_config
-from seatrial.errors import UsageError
+from seatrial.config.loader import LoadedConfig, load_config, place
 from seatrial.history.runs import find_run, runs_root
 from seatrial.report.prose import plain
 
@@ -38,16 +37,6 @@ def load(config_file: Path | None = None, sets: Sequence[str] = (), preset: str 
     for note in loaded.notes:
         click.echo(f"seatrial: note: {plain(note)}", err=True)
     return loaded
-
-
-def place(configured: str) -> Path | None:
-    """A directory out of the configuration; None where it is not given."""
-    if not configured:
-        return None
-    try:
-        return Path(configured).expanduser().absolute()
-    except RuntimeError as error:
-        raise UsageError("there is no home directory to stand for ~", where=configured, remedy="give the whole path") from error
 
 
 def runs_place(given: Path | None, loaded: LoadedConfig | None = None) -> Path:

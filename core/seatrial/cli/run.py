@@ -15,10 +15,10 @@ from seatrial.cli.conduct import Conductor, Runnable
 from seatrial.cli.dry_run import plan_document, plan_lines
 from seatrial.cli.json_lines import JsonLines
 from seatrial.cli.lines import Detail, Lines, Narrator
-from seatrial.cli.options import config_option, load, place, runs_dir_option, runs_place, set_option
+from seatrial.cli.options import config_option, load, runs_dir_option, runs_place, set_option
 from seatrial.cli.params import Directory, Duration
 from seatrial.cli.terminal import Screen, Tone
-from seatrial.config.loader import LoadedConfig
+from seatrial.config.loader import LoadedConfig, place
 from seatrial.config.model import Preset
 from seatrial.engine.plan import Plan
 from seatrial.errors import UsageError

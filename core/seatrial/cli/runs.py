@@ -14,6 +14,7 @@ from seatrial.cli.options import runs_dir_option, runs_place
 from seatrial.cli.params import Duration
 from seatrial.cli.terminal import Screen
 from seatrial.history.runs import RunSummary, list_runs, prune
+from seatrial.report.listing import state_of
 from seatrial.report.prose import duration, moment, plain, plural, table
 
 
@@ -36,20 +37,9 @@ def runs(ctx: click.Context, runs_dir: Path | None, limit: int, as_json: bool) -
     if not found:
         click.echo(f"no run in {plain(str(directory))} yet; `seatrial run` starts one", err=True)
         return
-    rows = ((plain(run.run_id), plain(run.preset), plain(run.target), state(run), moment(run.started_ns), _took(run)) for run in found)
+    rows = ((plain(run.run_id), plain(run.preset), plain(run.target), state_of(run), moment(run.started_ns), _took(run)) for run in found)
     for line in table(("run", "preset", "target", "verdict", "started", "took"), rows, left=5):
         screen.line(screen.fit(line))
-
-
-def state(run: RunSummary) -> str:
-    """The verdict as recorded, or why there is none, in a few words."""
-    if run.unreadable:
-        return f"unreadable: {plain(run.unreadable)}"
-    if run.running:
-        return "running"
-    if run.verdict is None:
-        return "killed" if run.started_ns else "never began"
-    return f"{run.verdict.name} (exit {run.exit_code}{', aborted' if run.aborted else ''})"
 
 
 def _took(run: RunSummary) -> str:

@@ -97,6 +97,16 @@ def load_config(
     return loaded
 
 
+def place(configured: str) -> FilePath | None:
+    """A directory out of the configuration; None where it is not given."""
+    if not configured:
+        return None
+    try:
+        return FilePath(configured).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError("there is no home directory to stand for ~", where=configured, remedy="give the whole path") from error
+
+
 def _files(config_file: FilePath | None) -> tuple[Layer, tuple[str, ...]]:
     """The layers that are files, merged, and notes."""
     whole, notes = Layer(), []

@@ -306,15 +306,15 @@ def test_doctor_says_how_to_get_a_program_that_is_missing(call: Call, store: Pat
 
 
 def test_doctor_fails_where_the_embedded_target_cannot_run(call: Call, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.cli.doctor.REQUIRED_TARGET", "absent")
-    monkeypatch.setattr("seatrial.cli.doctor.target_names", lambda: ["absent"])
+    monkeypatch.setattr("seatrial.report.readiness.REQUIRED_TARGET", "absent")
+    monkeypatch.setattr("seatrial.report.readiness.target_names", lambda: ["absent"])
     ended = call("doctor", "--runs-dir", str(store))
     assert ended.code == ExitCode.USAGE
     assert "missing" in ended.out
 
 
 def test_doctor_warns_of_little_room(call: Call, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.cli.doctor.free_space_bytes", lambda _: 1 << 20)
+    monkeypatch.setattr("seatrial.report.readiness.free_space_bytes", lambda _: 1 << 20)
     assert "more room" in call("doctor", "--runs-dir", str(store)).out
 
 
