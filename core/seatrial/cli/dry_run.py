@@ -10,9 +10,9 @@ from seatrial.config.model import ActionName
 from seatrial.engine.estimate import Estimate
 from seatrial.engine.plan import Plan, pick_action, weights_of
 from seatrial.harness.capacity import actions_at_a_time
+from seatrial.report.explain import command_line
 from seatrial.report.listing import random_part
 from seatrial.report.prose import duration, pad, plain, plural, size
-from seatrial.report.text import command_line
 from seatrial.resources import free_space_bytes
 from seatrial.targets.registry import target_named
 

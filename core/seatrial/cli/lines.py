@@ -27,9 +27,10 @@ from seatrial.history.events import (
     Steer,
 )
 from seatrial.history.view import PhaseView, RunView
+from seatrial.report.explain import command_line
 from seatrial.report.prose import block, cells, duration, latency, plain, plural, size
 from seatrial.report.summary import Summary
-from seatrial.report.text import MEANING, action_table, causes, command_line, finding_fields, reason_lines, verified
+from seatrial.report.text import MEANING, action_table, causes, finding_fields, reason_lines, verified
 from seatrial.verdicts import Outcome, Verdict
 
 PROGRESS_S = 5.0

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
 from seatrial.config.model import ActionName
-from seatrial.history.events import Finding, Invoke, Record, Result
+from seatrial.history.events import Finding, Invoke, Record, Result, ServerEvent
 from seatrial.history.view import SnapshotView
 from seatrial.verdicts import Outcome
 
 KEPT_GC_RUNS = 1000
+KEPT_SERVER_MOMENTS = 1000
 KEPT_CREATES = 100_000
 KEPT_SNAPSHOTS = 1000
 """Of one group."""
@@ -49,6 +51,14 @@ class InFlight(msgspec.Struct, frozen=True, kw_only=True):
     began_ns: int
 
 
+class ServerMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """The server came or went."""
+
+    state: Literal["ready", "stopped", "died"]
+    at_ns: int
+    exit_code: int | None = None
+
+
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """Around the first finding of a group."""
 
@@ -67,6 +77,8 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """Begun so far in this run."""
     in_flight: tuple[InFlight, ...] = ()
     """Other operations at the moment of the finding."""
+    server: tuple[ServerMoment, ...] = ()
+    """What became of the server between last good (else created, else the start of the run) and first bad; not its first start."""
     snapshots: tuple[str, ...] = ()
     """All that this group hits, sorted."""
 
@@ -82,6 +94,8 @@ class CircumstanceCollector:
         self._open: dict[str, InFlight] = {}
         self._gc: deque[GcRun] = deque(maxlen=KEPT_GC_RUNS)
         self._gc_begun = 0
+        self._server: deque[ServerMoment] = deque(maxlen=KEPT_SERVER_MOMENTS)
+        self._server_began = False
         self._creates: OrderedDict[str, int] = OrderedDict()
         self._first: dict[str, Circumstances] = {}
         self._hit: dict[str, set[str]] = {}
@@ -93,6 +107,8 @@ class CircumstanceCollector:
                 self._begin(event, record.at_ns)
             case Result() as event:
                 self._end(event, record.at_ns)
+            case ServerEvent() as event:
+                self._served(event, record.at_ns)
             case Finding() as event:
                 self._found(event, record.at_ns)
 
@@ -123,6 +139,13 @@ class CircumstanceCollector:
             self._creates[event.snapshot] = begun.began_ns
             if len(self._creates) > KEPT_CREATES:
                 self._creates.popitem(last=False)
+
+    def _served(self, event: ServerEvent, at_ns: int) -> None:
+        match event.state:
+            case "ready" | "stopped" | "died" as state:
+                if self._server_began:
+                    self._server.append(ServerMoment(state=state, at_ns=at_ns, exit_code=event.exit_code))
+                self._server_began = True
 
     def _running_gc(self) -> list[GcRun]:
         return [
@@ -155,5 +178,6 @@ class CircumstanceCollector:
             gc_since_good=tuple(run for run in collections if run.touches(last_good_ns or created_ns, at_ns)),
             gc_in_create=tuple(run for run in collections if create_began_ns and run.touches(create_began_ns, created_ns)),
             gc_runs=self._gc_begun,
+            server=tuple(each for each in self._server if each.at_ns >= (last_good_ns or created_ns)),
             in_flight=tuple(each for each in self._open.values() if each.op != event.op),
         )

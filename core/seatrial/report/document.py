@@ -150,6 +150,7 @@ def _around(around: Circumstances) -> Json:
             "since_last_good": [_gc(run) for run in around.gc_since_good],
             "while_snapshot_was_made": [_gc(run) for run in around.gc_in_create],
         },
+        "server": [{"state": each.state, "at": _at(each.at_ns), "exit_code": each.exit_code} for each in around.server],
         "in_flight": [
             {"op": each.op, "client": each.client, "action": each.action, "snapshot": each.snapshot, "began_at": _at(each.began_ns)}
             for each in around.in_flight

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from seatrial.history.events import Finding
-from seatrial.history.view import ActionRow, FindingGroup, RunView
-from seatrial.report.circumstances import Circumstances, GcRun, InFlight
+from seatrial.history.view import ActionRow, RunView
+from seatrial.report.explain import command_line, explain, subject
 from seatrial.report.prose import block, cells, duration, latency, moment, plain, plural, size, table
 from seatrial.report.summary import Summary
 from seatrial.verdicts import ExitCode
@@ -20,14 +19,7 @@ MEANING = {
     ExitCode.BROKEN: "harness or target broke",
     ExitCode.INTERRUPTED: "interrupted",
 }
-_LISTED = 8
-"""Of snapshots, operations and GC runs in one line; the JSON report has them all."""
 _LABEL = 18
-
-
-def command_line(command: Iterable[str]) -> str:
-    """An argument vector as a shell takes it, harmless to print."""
-    return plain(shlex.join(command))
 
 
 def render_text(summary: Summary) -> str:
@@ -81,96 +73,19 @@ def _run(summary: Summary) -> list[str]:
 
 
 def _findings(summary: Summary) -> Iterator[list[str]]:
-    groups = summary.view.findings
-    expected = summary.view.header.expect == "fail"
-    for number, group in enumerate(groups, 1):
-        others = sorted({each for one, around in summary.circumstances.items() if one != group.group for each in around.snapshots})
+    for group in summary.view.findings:
+        said = explain(summary.view, group, summary.circumstances, summary.directory)
         yield [
-            plain(f"{'Expected finding' if expected else 'Finding'} {number} of {len(groups)}: {group.check}, {group.verdict.name}, ")
-            + f"seen {plural(group.count, 'time')}",
-            f"  {plain(group.first.message)}",
-            *finding_fields(group.first),
-            *_around(group, summary.circumstances.get(group.group), others, summary.view.header.started_ns),
-            *_faults(summary.view, group),
-            *([_field("evidence", plain(str(summary.directory / group.first.evidence)))] if group.first.evidence else []),
-            _field("server log", f"byte {group.first.server_log_offset:,} of server.log at that moment"),
-            *([_field("remedy", plain(group.first.remedy))] if group.first.remedy else []),
-            *(f"    {plain(line)}" for line in group.first.detail),
+            said.title,
+            f"  {said.message}",
+            *(_field(fact.label, fact.text) for fact in said.facts),
+            *(f"    {line}" for line in said.detail),
         ]
 
 
 def finding_fields(finding: Finding) -> list[str]:
     """Which snapshot, client, path and damage: the lines that the report and the running commentary share."""
-    seen_by = " in ".join(filter(None, (finding.client, f"operation {finding.op}" if finding.op else "")))
-    damage = finding.damage
-    if finding.expected or finding.actual:
-        damage = f"{damage or 'difference'}: expected {finding.expected or '-'}, found {finding.actual or '-'}"
-    fields = (
-        ("snapshot", finding.snapshot),
-        ("made by", finding.owner),
-        ("seen by", seen_by),
-        ("path", finding.path),
-        ("damage", damage),
-    )
-    return [_field(label, plain(text)) for label, text in fields if text]
-
-
-def _around(group: FindingGroup, around: Circumstances | None, others: Sequence[str], started_ns: int) -> Iterator[str]:
-    if around is None:
-        yield _field("first seen", moment(group.first_ns))
-        return
-    if group.first.snapshot:
-        yield _field("last good", _last_good(around))
-    yield _field("first bad", moment(around.first_bad_ns) + (f", last {moment(group.last_ns)}" if group.count > 1 else ""))
-    yield from (_field("garbage collection" if i == 0 else "", text) for i, text in enumerate(_gc(around, started_ns)))
-    yield _field("in flight then", _some([_operation(each) for each in around.in_flight]) or "nothing else")
-    hit = [each for each in around.snapshots if each != group.first.snapshot]
-    yield _field("also hit", _some(hit) or "no other snapshot by this defect")
-    if others:
-        yield _field("", f"by other findings: {_some(others)}")
-
-
-def _last_good(around: Circumstances) -> str:
-    if around.last_good_ns:
-        return f"{moment(around.last_good_ns)}, restored and equal"
-    if around.created_ns:
-        return f"never restored before; acknowledged {moment(around.created_ns)}"
-    return "not in this run; an earlier run made it"
-
-
-def _gc(around: Circumstances, started_ns: int) -> Iterator[str]:
-    if not around.gc_runs:
-        yield "none had run in this run"
-        return
-    running = _some([f"{run.op} of {run.client}, since {moment(run.began_ns)}" for run in around.gc_running])
-    yield f"running at that moment: {running}" if running else "not running at that moment"
-    since = moment(around.last_good_ns or around.created_ns or started_ns)
-    yield f"since {since}: {_some([_gc_span(run) for run in around.gc_since_good]) or 'none'}"
-    if around.gc_in_create:
-        yield f"while the snapshot was made: {_some([_gc_span(run) for run in around.gc_in_create])}"
-
-
-def _gc_span(run: GcRun) -> str:
-    if not run.ended_ns:
-        return f"{run.op} from {moment(run.began_ns)}, not ended"
-    outcome = run.outcome.value if run.outcome else "-"
-    return f"{run.op} {moment(run.began_ns)} to {moment(run.ended_ns)} ({outcome}, freed {size(run.freed_bytes)})"
-
-
-def _operation(each: InFlight) -> str:
-    return f"{each.action} {each.op} of {each.client}"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(plain(name) for name in names[:_LISTED])
-    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
-
-
-def _faults(view: RunView, group: FindingGroup) -> list[str]:
-    before = [row for row in view.faults if row.at_ns <= group.first_ns]
-    return (
-        [_field("faults before", _some([f"{row.fault.fault} {row.fault.state} {moment(row.at_ns)}" for row in before]))] if before else []
-    )
+    return [_field(label, text) for label, text in subject(finding)]
 
 
 _COLUMNS: tuple[tuple[str, Callable[[ActionRow], str]], ...] = (

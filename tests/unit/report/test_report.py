@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.checker.compare import DamageKind
 from seatrial.errors import HarnessError, UsageError
+from seatrial.history.events import ServerEvent
 from seatrial.history.segments import plain_path
 from seatrial.report import render_json, render_text, summarise, write_all
+from seatrial.report.explain import IN_WORDS
 from seatrial.verdicts import ExitCode, Outcome, Verdict
+from seatrial.workload.explain import Damage
 from tests.unit.report.story import FOX, OTTER, Story, clean_run, damaged_run, flipped
 
 CLEAN = """\
@@ -58,6 +62,7 @@ Finding 1 of 1: restore, FAIL, seen 2 times
   seen by            calm-fox-2 in operation 5
   path               data/\\x1b[31mred\\nfile_\\u202e1
   damage             flipped: expected 0x41, found 0x40
+                     single bytes are wrong and all around them is right
   last good          2023-11-14T22:13:32.000Z, restored and equal
   first bad          2023-11-14T22:13:37.000Z, last 2023-11-14T22:13:40.000Z
   garbage collection running at that moment: 4 of brave-otter-1, since 2023-11-14T22:13:35.000Z
@@ -114,6 +119,28 @@ def test_gc_during_the_making_of_a_snapshot_is_told(tmp_path: Path) -> None:
     text = render_text(summarise(story.directory))
     assert "while the snapshot was made: 2 2023-11-14T22:13:30.000Z to 2023-11-14T22:13:31.000Z (ok, freed 1.0 KiB)" in text
     assert "not running at that moment" in text
+
+
+def test_a_server_that_died_since_the_snapshot_was_good_is_told(tmp_path: Path) -> None:
+    story = Story(tmp_path / "run-1")
+    story.say(ServerEvent(state="starting"))
+    story.set_up()
+    story.say(ServerEvent(state="died", exit_code=-9), ServerEvent(state="ready"))
+    story.did(OTTER, "snapshot-root", snapshot="aa11")
+    story.say(ServerEvent(state="stopping"), ServerEvent(state="stopped", exit_code=0), ServerEvent(state="ready"), flipped())
+    story.finish()
+    summary = summarise(story.directory)
+    (line,) = (line for line in render_text(summary).splitlines() if "server since good" in line)
+    assert line.endswith("stopped with exit code 0 2023-11-14T22:13:35.000Z, ready again 2023-11-14T22:13:36.000Z")
+    (finding,) = json.loads(render_json(summary))["findings"]
+    assert [each["state"] for each in finding["circumstances"]["server"]] == ["stopped", "ready"]
+
+
+@pytest.mark.parametrize("damage", [*DamageKind, *Damage])
+def test_each_kind_of_damage_is_put_in_words(damage: DamageKind | Damage) -> None:
+    told = IN_WORDS["restore"]
+    assert damage.value in told or damage in {DamageKind.MORE, Damage.INTACT}, "neither of the two is damage"
+    assert len(set(told.values())) == len(told)
 
 
 def test_nothing_foreign_leaves_its_line_or_reaches_the_terminal_raw(tmp_path: Path) -> None:
