@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from textual.message import Message
 
 
@@ -35,3 +37,11 @@ class CopyText(Message):
     def __init__(self, text: str, what: str) -> None:
         super().__init__()
         self.text, self.what = text, what
+
+
+class OpenShell(Message):
+    """Open the user's shell in a directory, which may be missing on this host."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
