@@ -1,0 +1,118 @@
+"""A few lines of toned text: facts, bars, plots. Only the lines that are not what they were are painted again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.segment import Segment
+from textual.geometry import Region, Size
+from textual.selection import Selection
+from textual.strip import Strip
+
+from seatrial.report.prose import cells, shorten
+from seatrial_tui.lines.tones import Cell, Tone, Toned
+
+Line = Sequence[Cell]
+GAP = "  "
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_FULL, _EMPTY = "█", "░"
+
+
+def cut(cell: Cell) -> tuple[str, Tone]:
+    """A cell as text and tone."""
+    return (cell, Tone.PLAIN) if isinstance(cell, str) else cell
+
+
+def length(line: Iterable[Cell]) -> int:
+    """Columns that it takes."""
+    return sum(cells(cut(cell)[0]) for cell in line)
+
+
+def fit(line: Line, width: int) -> list[Cell]:
+    """``line`` in at most ``width`` columns: what goes beyond is shortened, what comes behind that is left out."""
+    fitted: list[Cell] = []
+    for text, tone in map(cut, line):
+        if width <= 0:
+            break
+        shown = shorten(text, width)
+        fitted.append((shown, tone))
+        width -= cells(shown)
+    return fitted
+
+
+def spread(left: Line, right: Line, width: int) -> list[Cell]:
+    """``left`` at the left, ``right`` at the right; where they do not fit beside each other, the left one gives way."""
+    right = fit(right, width)
+    room = max(0, width - length(right) - (len(GAP) if right else 0))
+    left = fit(left, room)
+    return [*left, " " * max(0, width - length(left) - length(right)), *right]
+
+
+def packed(parts: Sequence[tuple[int, Line]], width: int, gap: str = GAP) -> list[Cell]:
+    """The parts (priority, cells) one behind the other; where it is narrow, those of the highest number are left out."""
+    kept = [(priority, part) for priority, part in parts if part]
+    while len(kept) > 1 and sum(length(part) for _, part in kept) + len(gap) * (len(kept) - 1) > width:
+        kept.remove(max(reversed(kept), key=lambda one: one[0]))
+    line: list[Cell] = []
+    for number, (_, part) in enumerate(kept):
+        line += [gap, *part] if number else part
+    return fit(line, width)
+
+
+def meter(fraction: float, width: int) -> str:
+    """A bar of ``width`` columns, filled to an eighth of a column; ``fraction`` from 0 to 1."""
+    eighths = round(min(1.0, max(0.0, fraction)) * width * len(_EIGHTHS))
+    full, rest = divmod(eighths, len(_EIGHTHS))
+    return _FULL * full + (_EIGHTHS[rest] if rest else "") + _EMPTY * (width - full - bool(rest))
+
+
+class Sheet(Toned):
+    """As high as its lines where its height is ``auto``. Threading: the application's."""
+
+    DEFAULT_CSS = "Sheet { height: auto; width: 1fr; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._lines: list[list[Cell]] = []
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Show these lines from now on; each is cut where the sheet ends."""
+        new, old = [list(line) for line in lines], self._lines
+        self._lines = new
+        if len(new) != len(old):
+            self.refresh(layout=True)
+            return
+        changed = [Region(0, y, max(1, self.size.width), 1) for y, line in enumerate(new) if line != old[y]]
+        if changed:
+            self.refresh(*changed)
+
+    @property
+    def text(self) -> str:
+        """What it says, without colours."""
+        return "\n".join("".join(cut(cell)[0] for cell in line).rstrip() for line in self._lines)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines)
+
+    def render_line(self, y: int) -> Strip:
+        base, width = self.rich_style, self.size.width
+        if y >= len(self._lines):
+            return Strip.blank(width, base)
+        strip = Strip([Segment(text, base + self.tone(tone)) for text, tone in map(cut, self._lines[y])])
+        return self._selected(strip.adjust_cell_length(width, base), y).apply_offsets(0, y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str]:
+        """The text under the mouse's selection."""
+        return selection.extract(self.text), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self.refresh()
+
+    def _selected(self, strip: Strip, y: int) -> Strip:
+        span = self.text_selection.get_span(y) if self.text_selection else None
+        if span is None:
+            return strip
+        begin, end = span[0], strip.cell_length if span[1] == -1 else span[1]
+        parts = strip.divide([begin, end, strip.cell_length])
+        style = self.screen.get_component_rich_style("screen--selection")
+        return Strip.join([part.apply_style(style) if number == 1 else part for number, part in enumerate(parts)])
