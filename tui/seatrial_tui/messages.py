@@ -45,3 +45,11 @@ class OpenShell(Message):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
+
+
+class JumpToLog(Message):
+    """Show the server's log where it stood at some moment: an offset in bytes into ``server.log``."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__()
+        self.offset = offset
