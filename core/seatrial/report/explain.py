@@ -20,6 +20,8 @@ from seatrial.report.prose import moment, plain, plural, size
 LISTED = 8
 """Of snapshots, operations and GC runs in one line; the JSON report has them all."""
 
+_LABEL = 18
+
 
 class Part(Enum):
     """What a fact is about."""
@@ -119,6 +121,21 @@ def explain(view: RunView, group: FindingGroup, circumstances: Mapping[str, Circ
         facts=facts,
         detail=tuple(plain(line) for line in group.first.detail),
     )
+
+
+def lines_of(said: Explanation) -> list[str]:
+    """The explanation as a piece of the written report."""
+    return [
+        said.title,
+        f"  {said.message}",
+        *(labelled(fact.label, fact.text) for fact in said.facts),
+        *(f"    {line}" for line in said.detail),
+    ]
+
+
+def labelled(label: str, text: str) -> str:
+    """A line of the written report."""
+    return f"  {label:<{_LABEL}} {text}".rstrip()
 
 
 def subject(finding: Finding) -> list[tuple[str, str]]:

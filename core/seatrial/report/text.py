@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from seatrial.history.events import Finding
 from seatrial.history.view import ActionRow, RunView
-from seatrial.report.explain import command_line, explain, subject
+from seatrial.report.explain import command_line, explain, labelled, lines_of, subject
 from seatrial.report.prose import block, cells, duration, latency, moment, plain, plural, size, table
 from seatrial.report.summary import Summary
 from seatrial.verdicts import ExitCode
@@ -19,17 +19,12 @@ MEANING = {
     ExitCode.BROKEN: "harness or target broke",
     ExitCode.INTERRUPTED: "interrupted",
 }
-_LABEL = 18
 
 
 def render_text(summary: Summary) -> str:
     """The whole report, lines of any width, a newline at its end."""
     sections = [_headline(summary), _run(summary), *_findings(summary), _actions(summary.view), _state(summary), _storage(summary.view)]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-
-
-def _field(label: str, text: str) -> str:
-    return f"  {label:<{_LABEL}} {text}".rstrip()
 
 
 def _headline(summary: Summary) -> list[str]:
@@ -53,15 +48,15 @@ def reason_lines(reasons: Iterable[str]) -> Iterator[str]:
 
 def _run(summary: Summary) -> list[str]:
     header = summary.view.header
-    lines = ["Run", _field("directory", plain(str(summary.directory)))]
+    lines = ["Run", labelled("directory", plain(str(summary.directory)))]
     if header.run_id:
         lines += [
-            _field("seed", f"{header.seed}  (repeats the plan, not the interleaving)"),
-            _field("run it again", command_line(header.command) or "-"),
-            _field("started", f"{moment(header.started_ns)}, took {duration(summary.duration_s)}"),
-            _field("clients", str(header.clients)),
-            _field("repository under", plain(header.repo_path_prefix)),
-            _field(
+            labelled("seed", f"{header.seed}  (repeats the plan, not the interleaving)"),
+            labelled("run it again", command_line(header.command) or "-"),
+            labelled("started", f"{moment(header.started_ns)}, took {duration(summary.duration_s)}"),
+            labelled("clients", str(header.clients)),
+            labelled("repository under", plain(header.repo_path_prefix)),
+            labelled(
                 "versions",
                 plain(
                     f"seatrial {header.seatrial_version or '-'}, {header.target} {header.target_version or '-'}, "
@@ -74,18 +69,12 @@ def _run(summary: Summary) -> list[str]:
 
 def _findings(summary: Summary) -> Iterator[list[str]]:
     for group in summary.view.findings:
-        said = explain(summary.view, group, summary.circumstances, summary.directory)
-        yield [
-            said.title,
-            f"  {said.message}",
-            *(_field(fact.label, fact.text) for fact in said.facts),
-            *(f"    {line}" for line in said.detail),
-        ]
+        yield lines_of(explain(summary.view, group, summary.circumstances, summary.directory))
 
 
 def finding_fields(finding: Finding) -> list[str]:
     """Which snapshot, client, path and damage: the lines that the report and the running commentary share."""
-    return [_field(label, text) for label, text in subject(finding)]
+    return [labelled(label, text) for label, text in subject(finding)]
 
 
 _COLUMNS: tuple[tuple[str, Callable[[ActionRow], str]], ...] = (
@@ -153,21 +142,21 @@ def _state(summary: Summary) -> list[str]:
     deaths = f", died {plural(server.deaths, 'time')}" if server.deaths else ""
     lines = [
         "State",
-        _field(
+        labelled(
             "snapshots",
             f"{counts.created} created, {counts.live} live, {counts.deleted} deleted, {counts.unknown} unknown, {counts.lost} lost; "
             f"{plural(counts.restored, 'restore')} compared",
         ),
-        _field("verification", verified(summary)),
-        _field("open operations", f"{view.unknown_open} unknown, {view.in_flight} in flight"),
-        _field("server", plain(f"{server.state or 'never started'}{deaths}{': ' + server.detail if server.detail else ''}")),
-        _field("journal", f"{plural(view.seq, 'record')}, {plural(view.gaps, 'gap')}"),
+        labelled("verification", verified(summary)),
+        labelled("open operations", f"{view.unknown_open} unknown, {view.in_flight} in flight"),
+        labelled("server", plain(f"{server.state or 'never started'}{deaths}{': ' + server.detail if server.detail else ''}")),
+        labelled("journal", f"{plural(view.seq, 'record')}, {plural(view.gaps, 'gap')}"),
     ]
     for phase in view.phases:
         took_s = ((phase.ended_ns or view.at_ns) - phase.begun_ns) / 1e9
         state = duration(took_s) if phase.state == "end" else f"{duration(took_s)}, did not end"
-        lines.append(_field(f"phase {phase.name}", plain(state + (f": {phase.detail}" if phase.detail else ""))))
-    lines += [_field("steered", plain(f"{moment(row.at_ns)} {row.steer.command} {row.steer.argument}".rstrip())) for row in view.steering]
+        lines.append(labelled(f"phase {phase.name}", plain(state + (f": {phase.detail}" if phase.detail else ""))))
+    lines += [labelled("steered", plain(f"{moment(row.at_ns)} {row.steer.command} {row.steer.argument}".rstrip())) for row in view.steering]
     return lines
 
 

@@ -41,18 +41,19 @@ def field(label: str, value: Cell, indent: int) -> Paragraph:
     return Paragraph((value,), f"  {label}", indent)
 
 
-class Page(ScrollView, Toned, can_focus=True):
-    """Paragraphs. Threading: the application's."""
+class Page(Toned, ScrollView, can_focus=True, inherit_bindings=False):
+    """Paragraphs. ``Toned`` comes first: Textual inherits styles from the first base only. Threading: the screen's thread only."""
 
-    ALLOW_SELECT = True
-    DEFAULT_CSS = "Page { height: 1fr; width: 1fr; scrollbar-size-horizontal: 0; overflow-x: hidden; scrollbar-gutter: stable; }"
+    DEFAULT_CSS = """
+    Page { width: 1fr; height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_up", "Line up", show=False),
-        Binding("down,j", "scroll_down", "Line down", show=False),
-        Binding("pageup,ctrl+b", "page_up", "Page up", show=False),
-        Binding("pagedown,ctrl+f", "page_down", "Page down", show=False),
-        Binding("home,g", "scroll_home", "To the beginning", show=False),
-        Binding("end,G", "scroll_end", "To the end", show=False),
+        Binding("up,k", "scroll_up", "Line up", show=False, id="page.up"),
+        Binding("down,j", "scroll_down", "Line down", show=False, id="page.down"),
+        Binding("pageup", "page_up", "Page up", show=False, id="page.page-up"),
+        Binding("pagedown", "page_down", "Page down", show=False, id="page.page-down"),
+        Binding("home,g", "scroll_home", "To the beginning", show=False, id="page.first"),
+        Binding("end,G", "scroll_end", "To the end", show=False, id="page.last"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name for it
