@@ -121,6 +121,16 @@ class RunFold:
             RunEnded: self._ended,
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy that folds on from here, with the system's clock. No other thread may use this one meanwhile."""
+        with self._lock:
+            self._fold_waiting()
+        return {name: value for name, value in self.__dict__.items() if name not in {"_lock", "_clock"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock, self._clock = threading.Lock(), SYSTEM_CLOCK
+
     def apply(self, record: Record) -> None:
         """Fold one record of the journal; records come in ``seq`` order. Never raises; a gap is counted."""
         self._waiting.append(record)

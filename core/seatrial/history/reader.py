@@ -34,6 +34,14 @@ class JournalGap(msgspec.Struct, frozen=True, kw_only=True):
         return f"record {self.found} comes again where {self.expected} is due"
 
 
+class JournalPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a reader stands: after so many lines of a segment, having read the record ``seq``."""
+
+    number: int
+    line: int
+    seq: int
+
+
 class JournalGapError(InconclusiveError):
     """A journal has holes or repetitions, so that no verdict can stand on it."""
 
@@ -75,15 +83,24 @@ class JournalFollower:
     Threading: one owner. Holds at most one open file; ``close`` it.
     """
 
-    def __init__(self, directory: Path, on_gap: Callable[[JournalGap], object] | None = None) -> None:
-        """``on_gap`` is told of gaps, and reading goes on (what comes again is left out); without it they raise."""
+    def __init__(self, directory: Path, on_gap: Callable[[JournalGap], object] | None = None, *, after: JournalPlace | None = None) -> None:
+        """``on_gap`` is told of gaps, and reading goes on (what comes again is left out); without it they raise.
+
+        ``after``: go on where another reader of the same journal stood; the lines before are passed over undecoded.
+        """
         self._directory, self._on_gap = directory, on_gap
-        self._number, self._line, self._seq = 0, 0, 0
+        self._number, self._line, self._seq = (after.number - 1, 0, after.seq) if after else (0, 0, 0)
+        self._skip = after.line if after else 0
         self._source: Source | None = None
         self._rest = b""
         self._lines: Iterator[bytes] = iter(())
         self.ended = False
         """``RunEnded`` has been read."""
+
+    @property
+    def place(self) -> JournalPlace | None:
+        """After the last record that ``poll`` returned; None before the first."""
+        return JournalPlace(number=self._number, line=self._line, seq=self._seq) if self._seq and not self._skip else None
 
     def poll(self, limit: int = BATCH) -> list[Record]:
         """The records that are there and have not been returned yet, at most ``limit``; none when there is nothing new.
@@ -96,6 +113,10 @@ class JournalFollower:
             if line is None:
                 if not self._fill():
                     break
+                continue
+            if self._skip:
+                self._skip -= 1
+                self._line += 1
                 continue
             record = self._record(line)
             if record is not None:

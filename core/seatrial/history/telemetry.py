@@ -97,8 +97,10 @@ class TelemetryWriter:
 class TelemetryReader:
     """Reads frames as they come, over rotation. Threading: one owner. Holds at most one open file; ``close`` it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, from_old: bool = False) -> None:
+        """``from_old``: begin with the file before the current one, where there is one."""
         self._path = directory / FILE_NAME
+        self._begin = [directory / OLD_NAME] if from_old else []
         self._fd, self._rest = -1, b""
 
     def latest(self) -> Frame | None:
@@ -137,11 +139,14 @@ class TelemetryReader:
             self._fd, self._rest = -1, b""
 
     def _open(self) -> bool:
-        try:
-            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        return True
+        for path in (*self._begin, self._path):
+            try:
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            self._begin = []
+            return True
+        return False
 
     def _rotated(self) -> bool:
         try:

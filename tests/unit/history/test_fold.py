@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 
 import msgspec
 import pytest
@@ -55,6 +56,28 @@ def view_of(*events: Event) -> RunView:
 
 def result(op: str = "1", action: str = WRITE, client: str = "c0", **fields: object) -> Result:
     return Result(**{"op": op, "client": client, "action": action, "outcome": Outcome.OK, **fields})  # type: ignore[arg-type]  # a double, or fields by name
+
+
+def test_a_copy_folds_on_as_if_it_had_seen_it_all() -> None:
+    history: list[Event] = [
+        PLAN,
+        ClientJoined(client="c0", index=0),
+        Invoke(op="1", client="c0", action=CREATE, index=0, mutates=True),
+        result("1", CREATE, snapshot="s1", root="r1", service_s=0.5),
+        result("2", DELETE, outcome=Outcome.UNKNOWN, snapshot="s1"),
+        Resolved(op="2", run_id="r", snapshot="s1", outcome=Outcome.OK, how="listed"),
+        RunEnded(verdict=Verdict.PASS, exit_code=0),
+    ]
+    for cut in range(len(history) + 1):
+        fold = RunFold(VirtualClock())
+        for record in records(history)[:cut]:
+            fold.apply(record)
+        again = deepcopy(fold)
+        for record in records(history)[cut:]:
+            fold.apply(record)
+            again.apply(record)
+        assert again.view(force=True) == fold.view(force=True)
+        assert again.snapshots() == fold.snapshots()
 
 
 @settings(max_examples=60, deadline=None)

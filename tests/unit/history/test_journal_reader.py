@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -143,6 +144,19 @@ def test_a_follower_sees_everything_once_over_rotation_and_compression(tmp_path:
     assert follower.ended
     assert seen == list(read_journal(tmp_path))
     assert [record.seq for record in seen] == list(range(1, 303))
+
+
+def test_a_follower_goes_on_where_another_one_stood(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path, segment_bytes=2_000, ballast_bytes=0)) as journal:
+        for number in range(100):
+            journal.append(Steer(command="remark", argument=str(number)))
+    whole = list(read_journal(tmp_path))
+    with JournalFollower(tmp_path) as first:
+        assert first.place is None
+        for taken in range(1, len(whole)):
+            first.poll(limit=1)
+            with JournalFollower(tmp_path, after=first.place) as second:
+                assert second.poll() == whole[taken:]
 
 
 def test_a_follower_waits_for_the_rest_of_a_line(tmp_path: Path) -> None:

@@ -52,6 +52,21 @@ def test_the_files_stay_bounded_and_a_reader_follows_the_rotation(tmp_path: Path
     reader.close()
 
 
+def test_a_reader_may_begin_with_the_file_before(tmp_path: Path) -> None:
+    reader = TelemetryReader(tmp_path, from_old=True)
+    assert reader.poll() == []
+    write_all(tmp_path, [frame(number, 200) for number in range(1, 13)], file_bytes=2_000)
+    assert (tmp_path / OLD_NAME).exists()
+    seen = [*reader.poll(), *reader.poll()]
+    assert [each.at_ns for each in seen] == list(range(seen[0].at_ns, 13))
+    current = TelemetryReader(tmp_path)
+    assert 0 < len(current.poll()) < len(seen)
+    current.close()
+    write_all(tmp_path, [frame(13)])
+    assert reader.poll() == [frame(13)]
+    reader.close()
+
+
 def test_a_torn_or_foreign_line_costs_only_itself(tmp_path: Path) -> None:
     write_all(tmp_path, [frame(1)])
     path = tmp_path / FILE_NAME
