@@ -10,7 +10,8 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from seatrial.report.prose import cells, shorten
-from seatrial_tui.lines.tones import Cell, Tone, Toned
+from seatrial_tui.lines.columns import split
+from seatrial_tui.lines.tones import Cell, Toned
 
 Line = Sequence[Cell]
 GAP = "  "
@@ -18,20 +19,15 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 _FULL, _EMPTY = "█", "░"
 
 
-def cut(cell: Cell) -> tuple[str, Tone]:
-    """A cell as text and tone."""
-    return (cell, Tone.PLAIN) if isinstance(cell, str) else cell
-
-
 def length(line: Iterable[Cell]) -> int:
     """Columns that it takes."""
-    return sum(cells(cut(cell)[0]) for cell in line)
+    return sum(cells(split(cell)[0]) for cell in line)
 
 
 def fit(line: Line, width: int) -> list[Cell]:
     """``line`` in at most ``width`` columns: what goes beyond is shortened, what comes behind that is left out."""
     fitted: list[Cell] = []
-    for text, tone in map(cut, line):
+    for text, tone in map(split, line):
         if width <= 0:
             break
         shown = shorten(text, width)
@@ -89,7 +85,7 @@ class Sheet(Toned):
     @property
     def text(self) -> str:
         """What it says, without colours."""
-        return "\n".join("".join(cut(cell)[0] for cell in line).rstrip() for line in self._lines)
+        return "\n".join("".join(split(cell)[0] for cell in line).rstrip() for line in self._lines)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._lines)
@@ -98,7 +94,7 @@ class Sheet(Toned):
         base, width = self.rich_style, self.size.width
         if y >= len(self._lines):
             return Strip.blank(width, base)
-        strip = Strip([Segment(text, base + self.tone(tone)) for text, tone in map(cut, self._lines[y])])
+        strip = Strip([Segment(text, base + self.tone(tone)) for text, tone in map(split, self._lines[y])])
         return self._selected(strip.adjust_cell_length(width, base), y).apply_offsets(0, y)
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
