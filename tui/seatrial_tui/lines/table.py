@@ -1,0 +1,495 @@
+"""A table that repaints only the lines that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from seatrial_tui.lines.columns import GAP, Column, Placed, R, Widths, fit, split
+from seatrial_tui.lines.filter_bar import FilterBar
+from seatrial_tui.lines.rows import Pattern, Rows
+from seatrial_tui.lines.tones import Tone, Toned
+from seatrial_tui.panes.pane import Exported
+
+__all__ = ["Column", "LineTable"]
+
+HEADER_LINES = 1
+LINES_KEPT = 512
+"""Painted lines in memory: more than a screen has."""
+
+
+@dataclass(slots=True)
+class _Line(Generic[R]):
+    """A row as it was last painted. ``strip`` is None until it is, or where how it must look has changed since."""
+
+    row: R
+    cells: Sequence[tuple[str, Tone]]
+    strip: Strip | None = None
+    selected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Palette:
+    """The styles of one table under one theme."""
+
+    base: Style
+    cursor: Style
+    tones: dict[Tone, Style]
+
+
+class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
+    """Rows of ``R``, by key, compared by ``is``; 60 lines at most are looked at more closely, however many rows there are.
+
+    The selection stays on its key wherever sorting and filtering put it. Until somebody has chosen a row it is the first line, whichever
+    row that is. Where the chosen row is not shown it is the line in its place, and the chosen one again once that is back.
+    ``Toned`` comes first among the bases because Textual inherits CSS and component classes from the first one only.
+
+    Threading: the screen's thread only.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"line-table--cursor"}
+    DEFAULT_CSS = """
+    LineTable {
+        width: 1fr; height: 1fr; overflow-x: auto; overflow-y: auto; scrollbar-gutter: stable;
+        scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1;
+    }
+    LineTable > .line-table--cursor {
+        color: $block-cursor-blurred-foreground; background: $block-cursor-blurred-background;
+        text-style: $block-cursor-blurred-text-style;
+    }
+    LineTable:focus > .line-table--cursor {
+        color: $block-cursor-foreground; background: $block-cursor-background; text-style: $block-cursor-text-style;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="table.page-up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="table.page-down"),
+        Binding("home,g", "first", "First row", show=False, id="table.first"),
+        Binding("end,G", "last", "Last row", show=False, id="table.last"),
+        Binding("left", "scroll_left", "Scroll left", show=False, id="table.left"),
+        Binding("right", "scroll_right", "Scroll right", show=False, id="table.right"),
+        Binding("enter", "choose", "Open", show=False, id="table.choose"),
+        Binding("slash", "ask_filter", "Filter", key_display="/", id="table.filter"),
+        Binding("escape", "clear_filter", "Clear the filter", show=False, id="table.clear-filter"),
+        Binding("s", "sort_next", "Sort", id="table.sort"),
+        Binding("S", "sort_reverse", "Reverse the order", show=False, id="table.reverse"),
+    ]
+
+    filter: reactive[str] = reactive("", init=False)
+    """A regular expression over all cells of a row; a leading ``!`` inverts; a broken one filters nothing and is shown as such."""
+
+    class _About(Message):
+        def __init__(self, table: LineTable[Any], row: Any, key: str) -> None:
+            super().__init__()
+            self.table, self.row, self.key = table, row, key
+
+        @property
+        def control(self) -> LineTable[Any]:
+            return self.table
+
+    class Chosen(_About):
+        """Enter or a double click on a row."""
+
+    class Moved(_About):
+        """The selection is on another row."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column[R]],
+        *,
+        key: Callable[[R], str],
+        sort: str = "",
+        descending: bool = False,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002 - Textual's own name for it
+    ) -> None:
+        super().__init__(id=id)
+        self._columns, self._empty = tuple(columns), empty
+        self._rows: Rows[R] = Rows(self._columns, key)
+        self._widths: Widths[R] = Widths(self._columns)
+        self._pattern = Pattern("")
+        self._sort, self._descending = sort, descending
+        self._rows.sort(sort, descending=descending)
+        self._wanted = ""  # the key that somebody chose
+        self._cursor = 0
+        self._selected_key = ""
+        self._bar: FilterBar | None = None
+        self._palette: _Palette | None = None
+        self._lines: LRUCache[str, _Line[R]] = LRUCache(LINES_KEPT)
+        self._on_screen: list[tuple[R, bool] | None] = []
+        self._placed: Sequence[Placed[R]] = ()
+
+    # What others ask of it
+
+    def show(self, rows: Sequence[R]) -> None:
+        """Show these rows, which must not be changed afterwards. Costs next to nothing where they are the same objects as before."""
+        in_sight = self._cursor_in_sight
+        if self._rows.replace(rows):
+            self._follow(reveal=in_sight)
+
+    @property
+    def selected(self) -> R | None:
+        """The row of the selection; None where no row is shown."""
+        return self._rows[self._cursor] if len(self._rows) else None
+
+    def select(self, key: str) -> None:
+        """Put the selection on the row of that key, now or as soon as it is shown, and bring it into sight."""
+        self._wanted = key
+        self._follow(reveal=True)
+
+    @property
+    def shown(self) -> Sequence[R]:
+        """The rows as they are filtered and sorted."""
+        return self._rows.shown()
+
+    @property
+    def sorting(self) -> tuple[str, bool]:
+        """Name of the column it is sorted by (empty: as the rows come), and whether descending."""
+        return self._sort, self._descending
+
+    def sort_by(self, name: str, *, descending: bool = False) -> None:
+        """Sort by that column; empty: as the rows come."""
+        self._sort, self._descending = name, descending
+        self._rows.sort(name, descending=descending)
+        self._follow(reveal=True)
+        self.refresh(Region(0, 0, self.size.width, HEADER_LINES))
+
+    def export(self, name: str) -> Exported:
+        """What is shown, with all columns, also those for which there is no room."""
+        return Exported(
+            name=name,
+            columns=[column.name for column in self._columns],
+            rows=[[column.plain_value(row) for column in self._columns] for row in self._rows.shown()],
+        )
+
+    # Geometry
+
+    @property
+    def is_container(self) -> bool:
+        """While a filter is typed it holds the line for that."""
+        return self._bar is not None
+
+    @property
+    def _footer_lines(self) -> int:
+        return 1 if self.filter or self._bar is not None else 0
+
+    @property
+    def _page_lines(self) -> int:
+        """How many rows there is room for."""
+        return max(0, self.scrollable_size.height - HEADER_LINES - self._footer_lines)
+
+    @property
+    def _cursor_in_sight(self) -> bool:
+        return 0 <= self._cursor - self.scroll_offset.y < max(1, self._page_lines)
+
+    def _fit(self) -> None:
+        """Have as much to scroll as there is to see."""
+        width = self._placed[-1].left + self._placed[-1].width if self._placed else 0
+        lines = len(self._rows) + HEADER_LINES + self._footer_lines
+        # 0 where all columns fit: else a narrower screen would show a scroll bar until the columns have given way.
+        self.virtual_size = Size(width if width > self.scrollable_size.width else 0, lines)
+
+    def _reveal(self) -> None:
+        top, page = self.scroll_offset.y, max(1, self._page_lines)
+        wanted = min(max(top, self._cursor - page + 1), self._cursor)
+        if wanted != top:
+            self.scroll_to(y=wanted, animate=False, force=True)
+
+    # What follows from a change
+
+    def _follow(self, *, reveal: bool) -> None:
+        """Bring selection, columns and screen in line with the rows."""
+        line = self._rows.line(self._wanted) if self._wanted else 0
+        last = len(self._rows) - 1
+        self._cursor = max(0, min(self._cursor if line is None else line, last))
+        if self.scrollable_size:
+            self._fit()
+            if reveal:
+                self._reveal()
+            self._repaint()
+        key = self._rows.key(self._cursor) if last >= 0 else ""
+        if key != self._selected_key:
+            self._selected_key = key
+            if key:
+                self.post_message(self.Moved(self, self._rows[self._cursor], key))
+
+    def _repaint(self) -> None:
+        """Refresh the lines whose row or selection is not the one that was painted."""
+        if self._measure():
+            self.refresh()
+        if self._bar is not None:
+            self._bar.note(self._note())
+        top, page = self.scroll_offset.y, self._page_lines
+        rows, count = self._rows, len(self._rows)
+        now = [(rows[line], line == self._cursor) if line < count else None for line in range(top, top + page)]
+        before, self._on_screen = self._on_screen, now
+        if len(before) != len(now) or not count:
+            self.refresh()
+            return
+        changed = [
+            Region(0, HEADER_LINES + y, self.size.width, 1)
+            for y, (new, old) in enumerate(zip(now, before, strict=True))
+            if new is not old and (new is None or old is None or new[0] is not old[0] or new[1] is not old[1])
+        ]
+        if self._footer_lines:
+            changed.append(Region(0, self.scrollable_size.height - 1, self.size.width, 1))
+        if changed:
+            self.refresh(*changed)
+
+    def _measure(self) -> bool:
+        """Learn the widths from what can be seen; whether the columns are now placed otherwise."""
+        top = self.scroll_offset.y
+        for line in range(top, min(top + self._page_lines, len(self._rows))):
+            key, row = self._rows.key(line), self._rows[line]
+            known = self._lines.get(key)
+            if known is None or known.row is not row:
+                entry = _Line(row, [split(column.cell(row)) for column in self._columns])
+                self._lines[key] = entry
+                self._widths.learn(entry.cells)
+        placed = self._widths.place(self.scrollable_size.width)
+        if placed is self._placed:
+            return False
+        self._placed = placed
+        self._fit()
+        self._forget_strips()
+        return True
+
+    def _forget_strips(self) -> None:
+        for key in self._lines.keys():  # noqa: SIM118 - Textual's cache is no mapping
+            self._lines[key].strip = None
+
+    def on_resize(self) -> None:
+        in_sight = 0 <= self._cursor - self.scroll_offset.y < max(1, len(self._on_screen))  # before the change
+        self._on_screen = []
+        self._follow(reveal=in_sight)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self._on_screen = []
+            if self.scrollable_size:
+                self._repaint()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._palette = None
+        self._forget_strips()
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self._forget_strips()
+        super().selection_updated(selection)
+
+    # Painting
+
+    def _colors(self) -> _Palette:
+        if self._palette is None:
+            base = self.rich_style
+            cursor = self.get_component_rich_style("line-table--cursor")
+            if self.app.no_color or cursor.bgcolor == base.bgcolor:
+                cursor += Style(reverse=self.has_focus, underline=not self.has_focus)
+            self._palette = _Palette(base=base, cursor=cursor, tones={tone: self.tone(tone) for tone in Tone})
+        return self._palette
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen: the header, a row, what the filter does."""
+        width, base = self.size.width, self._colors().base
+        left, top = self.scroll_offset
+        if y < HEADER_LINES:
+            return self._header().crop_extend(left, left + width, base)
+        if self._footer_lines and y == self.scrollable_size.height - 1:
+            return self._footer().crop_extend(0, width, base)
+        line = top + y - HEADER_LINES
+        if line < len(self._rows):
+            return self._row(line).crop_extend(left, left + width, base).apply_offsets(left, line)
+        if line == 0:
+            text = "nothing matches" if self._rows.total else self._empty
+            return Strip([Segment(fit(text, width), self._colors().tones[Tone.FAINT])])
+        return Strip.blank(width, base)
+
+    def _header(self) -> Strip:
+        tones = self._colors().tones
+        segments = []
+        for placed in self._placed:
+            column = placed.column
+            arrow = "" if column.name != self._sort else "▼" if self._descending else "▲"
+            title = fit(column.title, placed.width, right=column.right)
+            if arrow and not column.right:
+                title = fit(column.title + arrow, placed.width + 1)
+            elif arrow:
+                title += arrow
+            segments.append(Segment(fit(title, placed.width + GAP), tones[Tone.ACCENT if arrow else Tone.HEAD]))
+        return Strip(segments)
+
+    def _row(self, line: int) -> Strip:
+        key, row, selected = self._rows.key(line), self._rows[line], line == self._cursor
+        known = self._lines.get(key)
+        if known is None or known.row is not row:
+            known = _Line(row, [split(column.cell(row)) for column in self._columns])
+            self._lines[key] = known
+        if known.strip is None or known.selected is not selected:
+            known.strip, known.selected = self._paint(known.cells, line, selected=selected), selected
+        return known.strip
+
+    def _paint(self, cells: Sequence[tuple[str, Tone]], line: int, *, selected: bool) -> Strip:
+        colors = self._colors()
+        cell_of = dict(zip((column.name for column in self._columns), cells, strict=True))
+        segments, used = [], 0
+        for placed in self._placed:
+            column = placed.column
+            text, tone = cell_of[column.name]
+            filled = fit(text, placed.width, right=column.right, middle=column.middle) + " " * GAP
+            segments.append(Segment(filled, colors.cursor if selected else colors.tones[tone]))
+            used += placed.width + GAP
+        if selected:
+            segments.append(Segment(" " * max(0, self.size.width - used), colors.cursor))
+            used = max(used, self.size.width)
+        return Strip(self._marked(segments, line), used)
+
+    def _marked(self, segments: list[Segment], line: int) -> list[Segment]:
+        """The segments with what the mouse has selected in that style."""
+        span = self.text_selection.get_span(line) if self.text_selection is not None else None
+        if span is None:
+            return segments
+        start, end = span
+        style = self.screen.get_component_rich_style("screen--selection")
+        marked, at = [], 0
+        for text, own, _ in segments:
+            first = min(max(start - at, 0), len(text))
+            last = len(text) if end < 0 else min(max(end - at, first), len(text))
+            parts = ((text[:first], own), (text[first:last], (own or Style.null()) + style), (text[last:], own))
+            marked += [Segment(part, painted) for part, painted in parts if part]
+            at += len(text)
+        return marked
+
+    def _note(self) -> str:
+        if self._pattern.error:
+            return f"no regex: {self._pattern.error}"
+        return f"{len(self._rows):,} of {self._rows.total:,}"
+
+    def _footer(self) -> Strip:
+        tones = self._colors().tones
+        note = f" {self._note()}"
+        text, _ = split(f"/{self.filter}")
+        broken = Tone.WARN if self._pattern.error else Tone.FAINT
+        room = max(0, self.scrollable_size.width - len(note))
+        return Strip([Segment(fit(text, room), tones[Tone.ACCENT]), Segment(note, tones[broken])])
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What the mouse has selected, as it stands on the screen."""
+        return selection.extract("\n".join(self._row(line).text.rstrip() for line in range(len(self._rows)))), "\n"
+
+    # Keys and mouse
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape is left to others where there is no filter."""
+        return bool(self.filter or self._bar) if action == "clear_filter" else True
+
+    def _move_to(self, line: int) -> None:
+        if len(self._rows):
+            self.select(self._rows.key(max(0, min(line, len(self._rows) - 1))))
+
+    def action_move(self, lines: int) -> None:
+        self._move_to(self._cursor + lines)
+
+    def action_page(self, pages: int) -> None:
+        self._move_to(self._cursor + pages * max(1, self._page_lines - 1))
+
+    def action_first(self) -> None:
+        self._move_to(0)
+
+    def action_last(self) -> None:
+        self._move_to(len(self._rows) - 1)
+
+    def action_choose(self) -> None:
+        row = self.selected
+        if row is not None:
+            self.post_message(self.Chosen(self, row, self._rows.key(self._cursor)))
+
+    def action_sort_next(self) -> None:
+        """By the next column that can be seen; after the last one as the rows come."""
+        names = ["", *(placed.column.name for placed in self._placed)]
+        position = names.index(self._sort) + 1 if self._sort in names else 0
+        self._sort_from_start(names[position % len(names)])
+
+    def action_sort_reverse(self) -> None:
+        if self._sort:
+            self.sort_by(self._sort, descending=not self._descending)
+
+    def _sort_from_start(self, name: str) -> None:
+        self.sort_by(name, descending=any(column.right for column in self._columns if column.name == name))
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if event.widget is not self or offset is None:
+            return
+        event.prevent_default()  # Textual would select all text at a double click
+        if offset.y < HEADER_LINES:
+            self._click_header(offset.x + self.scroll_offset.x)
+        elif self._footer_lines and offset.y == self.scrollable_size.height - 1:
+            self.action_ask_filter()
+        elif (line := self.scroll_offset.y + offset.y - HEADER_LINES) < len(self._rows) and self.text_selection is None:
+            self._move_to(line)
+            if event.chain == 2:
+                self.action_choose()
+
+    def _click_header(self, x: int) -> None:
+        for placed in self._placed:
+            if placed.left <= x < placed.left + placed.width + GAP:
+                if placed.column.name == self._sort:
+                    self.action_sort_reverse()
+                else:
+                    self._sort_from_start(placed.column.name)
+
+    # The filter
+
+    def watch_filter(self, pattern: str) -> None:
+        self._pattern = Pattern(pattern)
+        self._rows.match(self._pattern)
+        self._on_screen = []
+        self._follow(reveal=True)
+        self.refresh_bindings()
+
+    def action_clear_filter(self) -> None:
+        self.filter = ""
+        self._close_bar()
+
+    def action_ask_filter(self) -> None:
+        if self._bar is None:
+            self._bar = FilterBar(self.filter)
+            self.mount(self._bar)
+            self._on_screen = []
+            self._follow(reveal=True)
+
+    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
+        event.stop()
+        self.filter = event.pattern
+
+    def on_filter_bar_closed(self, event: FilterBar.Closed) -> None:
+        event.stop()
+        if not event.keep:
+            self.filter = ""
+        self._close_bar()
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            if self.app.focused is None or self._bar in self.app.focused.ancestors:
+                self.focus()
+            self._bar.remove()
+            self._bar = None
+            self._on_screen = []
+            self._follow(reveal=True)
