@@ -1,0 +1,1 @@
+"""What went wrong, grouped by defect."""
