@@ -346,19 +346,26 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         return known.strip
 
     def _paint(self, cells: Sequence[tuple[str, Tone]], line: int, *, selected: bool) -> Strip:
+        """A whole row, at least as wide as the screen: Textual then neither cuts nor fills it. Neighbours in one style are one segment."""
         colors = self._colors()
         cell_of = dict(zip((column.name for column in self._columns), cells, strict=True))
-        segments, used = [], 0
+        texts: list[str] = []
+        styles: list[Style] = []
+        used = 0
         for placed in self._placed:
             column = placed.column
             text, tone = cell_of[column.name]
-            filled = fit(text, placed.width, right=column.right, middle=column.middle) + " " * GAP
-            segments.append(Segment(filled, colors.cursor if selected else colors.tones[tone]))
+            style = colors.cursor if selected else colors.tones[tone]
+            if not styles or styles[-1] is not style:
+                texts.append("")
+                styles.append(style)
+            texts[-1] += fit(text, placed.width, right=column.right, middle=column.middle) + " " * GAP
             used += placed.width + GAP
-        if selected:
-            segments.append(Segment(" " * max(0, self.size.width - used), colors.cursor))
-            used = max(used, self.size.width)
-        return Strip(self._marked(segments, line), used)
+        if used < self.size.width:
+            texts.append(" " * (self.size.width - used))
+            styles.append(colors.cursor if selected else colors.base)
+        segments = [Segment(text, style) for text, style in zip(texts, styles, strict=True)]
+        return Strip(self._marked(segments, line), max(used, self.size.width))
 
     def _marked(self, segments: list[Segment], line: int) -> list[Segment]:
         """The segments with what the mouse has selected in that style."""
