@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from seatrial.cli.lines import Narrator
+from seatrial.cli.tether import Tether
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import SeatrialError
 from seatrial.history.journal import JournalFollower, JournalGap, follow
@@ -28,6 +29,8 @@ from seatrial.verdicts import ExitCode, worst_exit_code
 
 POLL_S = 0.2
 """How late a line may be."""
+BEGIN_POLL_S = 0.02
+"""Until there is a run directory: a dashboard may be waiting for it."""
 ABORT_S = 20.0
 """After the second signal the run has this long to kill its children and to journal that; then we go without it."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,15 +49,19 @@ class Runnable(Protocol):
     def run(self) -> ExitCode:
         """All phases; raises ``SeatrialError`` when it cannot be carried through."""
 
-    def stop(self, *, now: bool, reason: str, interrupted: bool = False) -> None:
-        """End it: cleanly, or at once; any thread, returns soon."""
+    def stop(self, *, now: bool, reason: str, interrupted: bool = False, by: str = "") -> None:
+        """End it: cleanly, or at once; any thread, returns soon. ``by`` names who steered, for the journal."""
 
 
 class _Done:
     """The trial's thread is at its end."""
 
 
-_Message = signal.Signals | _Done | str
+class _Vanished:
+    """The dashboard that we were tied to is gone without a word."""
+
+
+_Message = signal.Signals | _Done | _Vanished | str
 """The last is a warning that somebody logged."""
 WAITING_MAX = 1000
 """Warnings that wait to be told; more than these say nothing new."""
@@ -70,12 +77,21 @@ def _pass_over(_gap: JournalGap) -> None:
 
 
 class Conductor:
-    """Runs one trial. Owned by the main thread; ``_inbox`` is what signal handlers and the trial's thread may touch."""
+    """Runs one trial, tied to a dashboard where there is a ``tether``.
+
+    Owned by the main thread; ``_inbox`` is what signal handlers, the trial's thread and the tether's may touch.
+    """
 
     def __init__(
-        self, trial: Runnable, narrator: Narrator, *, clock: Clock = SYSTEM_CLOCK, leave: Callable[[ExitCode], None] = _leave
+        self,
+        trial: Runnable,
+        narrator: Narrator,
+        *,
+        tether: Tether | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        leave: Callable[[ExitCode], None] = _leave,
     ) -> None:
-        self._trial, self._narrator, self._clock, self._leave = trial, narrator, clock, leave
+        self._trial, self._narrator, self._tether, self._clock, self._leave = trial, narrator, tether, clock, leave
         # SimpleQueue.put is reentrant: a handler may interrupt a put.
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._journal: JournalFollower | None = None
@@ -92,7 +108,7 @@ class Conductor:
     def conduct(self) -> ExitCode:
         """Run to the end, write the reports, tell the closing lines. Raises what the trial raised, after that."""
         thread = threading.Thread(target=self._work, name="trial", daemon=True)
-        with _signals_to(self._inbox.put), _warnings_to(self._warn):
+        with _signals_to(self._inbox.put), _warnings_to(self._warn), self._tied():
             thread.start()
             try:
                 while not self._next_is_done():
@@ -109,6 +125,17 @@ class Conductor:
                     self._journal.close()
         return self._close()
 
+    @contextmanager
+    def _tied(self) -> Iterator[None]:
+        if self._tether is None:
+            yield
+            return
+        self._tether.start(lambda: self._inbox.put(_Vanished()))
+        try:
+            yield
+        finally:
+            self._tether.close()
+
     def _work(self) -> None:
         try:
             self._code = self._trial.run()
@@ -119,12 +146,14 @@ class Conductor:
 
     def _next_is_done(self) -> bool:
         try:
-            message = self._inbox.get(timeout=POLL_S)
+            message = self._inbox.get(timeout=POLL_S if self._journal is not None else BEGIN_POLL_S)
         except queue.Empty:
             self._watch_the_end()
             return False
         if isinstance(message, signal.Signals):
             self._stop(f"interrupted by {message.name}")
+        elif isinstance(message, _Vanished):
+            self._stop_unseen()
         elif isinstance(message, str):
             self._narrator.note(message)
         return isinstance(message, _Done)
@@ -134,10 +163,16 @@ class Conductor:
             self._inbox.put(text)
 
     def _watch_the_end(self) -> None:
-        if self._narrator.lost and not self._stops:
+        if self._narrator.lost and not self._stops and self._tether is None:
             self._stop("nobody reads the output any more")
         if self._aborted_s is not None and self._clock.monotonic_s() - self._aborted_s > ABORT_S:
             self._leave(ExitCode.INTERRUPTED)
+
+    def _stop_unseen(self) -> None:
+        if self._stops:
+            return  # whoever steers may look away
+        self._stops = 1
+        self._trial.stop(now=False, reason="the dashboard has vanished without detaching", by="dashboard")
 
     def _stop(self, reason: str) -> None:
         self._stops += 1
@@ -156,6 +191,8 @@ class Conductor:
             directory = self._trial.directory
             if directory is None:
                 return
+            if self._tether is not None:
+                self._tether.begun(directory)
             self._narrator.start(directory)
             self._journal = follow(directory, on_gap=_pass_over)
         while records := self._journal.poll():

@@ -101,7 +101,10 @@ class EngineProcess:
         return self.await_directory()
 
     def await_directory(self, timeout_s: float = BEGINS_S) -> Path:
-        """Wait until the engine has its run directory. Raises ``EngineEndedError`` where it ends before, ``HarnessError`` when it is late."""
+        """Wait until the engine has its run directory.
+
+        Raises ``EngineEndedError`` where it ends before, ``HarnessError`` when it is late.
+        """
         self._clock.wait(self._told, timeout_s)
         with self._lock:
             if self._directory is not None:

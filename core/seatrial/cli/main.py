@@ -15,23 +15,32 @@ from typing import NoReturn
 
 import click
 
+from seatrial.cli.dashboard import has_screen, launch
 from seatrial.cli.lazy import LazyCommand, LazyGroup
 from seatrial.errors import SeatrialError
 from seatrial.verdicts import ExitCode
 
 COMMANDS = {
-    "run": LazyCommand("seatrial.cli.run:run", "Run a preset, headless."),
+    "run": LazyCommand("seatrial.cli.run:run", "Run a preset: in the dashboard on a terminal, in lines elsewhere."),
+    "watch": LazyCommand("seatrial.cli.watch:watch", "The dashboard over runs that are under way or over."),
     "demo": LazyCommand("seatrial.cli.demo:demo", "Half a minute: a planted defect caught and explained, then a clean pass."),
     "stop": LazyCommand("seatrial.cli.steer:stop", "Stop a run cleanly: heal, verify, report."),
     "pause": LazyCommand("seatrial.cli.steer:pause", "Let no further action of a run begin."),
     "resume": LazyCommand("seatrial.cli.steer:resume", "Let a paused run go on."),
     "gc": LazyCommand("seatrial.cli.steer:gc", "Collect garbage in a run, now."),
+    "snapshot": LazyCommand("seatrial.cli.steer:snapshot", "Have one client of a run take a snapshot, now."),
+    "add-client": LazyCommand("seatrial.cli.steer:add_client", "Have one more client join a run."),
+    "remove-client": LazyCommand("seatrial.cli.steer:remove_client", "Have a client leave a run."),
+    "status": LazyCommand("seatrial.cli.steer:status", "Where a run stands, in a line."),
     "remark": LazyCommand("seatrial.cli.steer:remark", "Leave a remark in the journal of a run."),
     "report": LazyCommand("seatrial.cli.report:report", "Judge a run again from its journal, and report."),
     "runs": LazyCommand("seatrial.cli.runs:runs", "List the runs; remove old ones."),
     "presets": LazyCommand("seatrial.cli.presets:presets", "List the presets."),
     "doctor": LazyCommand("seatrial.cli.doctor:doctor", "What this machine can run, and what is missing."),
     "config": LazyCommand("seatrial.cli.config:config", "Show or validate the configuration."),
+    "completion": LazyCommand(
+        "seatrial.cli.completion:completion", "The script that completes commands, runs, presets and themes in your shell."
+    ),
 }
 
 
@@ -52,14 +61,27 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit.")
 @click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli(ctx: click.Context) -> ExitCode:
     """Take a repository server to sea before your data does.
 
     Many clients at once write, snapshot, restore, delete and collect garbage on one backup repository server; what comes back is
-    proved to be what went in.
+    proved to be what went in. Without a command, a terminal shows what can be run and starts it.
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+    if ctx.invoked_subcommand is not None:
+        return ExitCode.PASS
+    if has_screen():
+        return _launch()
+    click.echo(ctx.get_help())
+    return ExitCode.PASS
+
+
+def _launch() -> ExitCode:
+    """Show what can be run, and run what is chosen."""
+    chosen = launch()
+    if chosen is None:
+        return ExitCode.PASS
+    code: ExitCode = cli.main(args=list(chosen), prog_name="seatrial", standalone_mode=False)
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -88,8 +110,10 @@ def _guarded(argv: Sequence[str] | None) -> ExitCode:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # the latter is what click makes of the former
+    except BrokenPipeError:
         return _reader_left()
+    except SystemExit as end:  # what click makes of a broken pipe, and how it ends after it has answered a shell
+        return _reader_left() if end.code else ExitCode.PASS
     except Exception as error:  # noqa: BLE001  # the last frame: the traceback goes to a file
         refusal = import_module("seatrial.resources").refusal_of(error) if isinstance(error, OSError) else None
         if refusal is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from seatrial.cli.complete import run_ids, theme_names
 from seatrial.cli.params import Directory
 from seatrial.config.loader import LoadedConfig, load_config, place
 from seatrial.history.runs import find_run, runs_root
@@ -28,7 +29,10 @@ set_option = click.option(
     help="Set one key, of the preset or of the whole configuration: clients=8, verify.budget_s=30s. Repeatable.",
 )
 runs_dir_option = click.option("--runs-dir", type=Directory(), metavar="DIR", help="Where runs are kept.")
-run_argument = click.argument("run", metavar="RUN")
+theme_option = click.option(
+    "--theme", metavar="NAME", shell_complete=theme_names, help="The dashboard's colours; the configuration says which otherwise."
+)
+run_argument = click.argument("run", metavar="RUN", shell_complete=run_ids)
 
 
 def load(config_file: Path | None = None, sets: Sequence[str] = (), preset: str | None = None) -> LoadedConfig:

@@ -1,4 +1,4 @@
-"""``seatrial stop | pause | resume | gc | remark``: requests to a run in another process."""
+"""``seatrial stop``, ``pause``, ``snapshot`` and the like: requests to a run in another process."""
 
 from __future__ import annotations
 
@@ -46,6 +46,43 @@ def resume(run: str, runs_dir: Path | None) -> None:
 def gc(run: str, runs_dir: Path | None) -> None:
     """Have RUN collect garbage now; the result is in its journal."""
     _ask(run, runs_dir, "gc")
+
+
+client_argument = click.argument("client", metavar="CLIENT")
+
+
+@click.command(short_help="Have one client of a run take a snapshot, now.")
+@run_argument
+@client_argument
+@runs_dir_option
+def snapshot(run: str, client: str, runs_dir: Path | None) -> None:
+    """Have CLIENT (its id, its pet name or a unique prefix) of RUN take a snapshot once its action under way has ended."""
+    _ask(run, runs_dir, "snapshot", client)
+
+
+@click.command(short_help="Have one more client join a run.")
+@run_argument
+@runs_dir_option
+def add_client(run: str, runs_dir: Path | None) -> None:
+    """Have one more client join RUN and act at random with the others until they are done."""
+    _ask(run, runs_dir, "add-client")
+
+
+@click.command(short_help="Have a client leave a run.")
+@run_argument
+@client_argument
+@runs_dir_option
+def remove_client(run: str, client: str, runs_dir: Path | None) -> None:
+    """Have CLIENT (its id, its pet name or a unique prefix) leave RUN once its action under way has ended. Its snapshots stay."""
+    _ask(run, runs_dir, "remove-client", client)
+
+
+@click.command(short_help="Where a run stands, in a line.")
+@run_argument
+@runs_dir_option
+def status(run: str, runs_dir: Path | None) -> None:
+    """Say where RUN stands: phase, clients, actions, findings."""
+    _ask(run, runs_dir, "status")
 
 
 @click.command(short_help="Leave a remark in the journal of a run.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from seatrial.harness.run_history import RunHistory
 from seatrial.harness.steering import Steering
 from seatrial.harness.verify import verify
 from seatrial.harness.watching import Watching
-from seatrial.history.events import Record, RunEnded, ServerEvent
+from seatrial.history.events import Record, RunEnded, ServerEvent, Steer
 from seatrial.history.judge import judge
 from seatrial.history.view import RunView
 from seatrial.resources import refusal_of
@@ -74,6 +74,7 @@ class Trial:
         self._chaos: Chaos | None = None
         self._stop_reason = ""
         self._interrupted = False
+        self._unsaid: list[Steer] = []
         self._server_died = ""
         self._disk_full = False
 
@@ -92,11 +93,13 @@ class Trial:
         """The run as it is now; empty before it has begun."""
         return self._history.view() if self._history else RunView()
 
-    def stop(self, *, now: bool, reason: str, interrupted: bool = False) -> None:
+    def stop(self, *, now: bool, reason: str, interrupted: bool = False, by: str = "") -> None:
         """End early. ``now=False``: no new actions, then heal, verify within the budget, report. ``now=True``: drop everything.
 
-        ``interrupted`` says that a signal asked for it, which the exit code then tells.
+        ``interrupted`` says that a signal asked for it, which the exit code then tells; ``by`` who steered, which the journal does.
         """
+        if by:
+            self._say(Steer(command="stop-now" if now else "stop", argument=reason, by=by))
         with self._lock:
             self._stop_reason = self._stop_reason or reason
             self._interrupted |= interrupted
@@ -106,16 +109,28 @@ class Trial:
         if now:
             self._cancel.cancel(reason)
 
+    def _say(self, steer: Steer) -> None:
+        with self._lock:
+            history = self._history
+            if history is None:
+                self._unsaid.append(steer)  # the journal has yet to begin
+                return
+        with suppress(HarnessError):  # it has had its last record meanwhile
+            history.emit(steer)
+
     # -- the run
 
     def run(self) -> ExitCode:
         """All phases. An error that keeps the run from being carried through is raised after it is in the journal."""
         plan = self._settings.plan()
         with self._settings.begin(plan, self._clock) as history, closing(Alarms(self._clock)) as alarms:
-            self._history = history
+            with self._lock:
+                self._history, unsaid = history, self._unsaid
             for subscriber in self._subscribers:
                 history.journal.subscribe(subscriber)
             history.journal.subscribe(lambda record: self._notice(record, history, alarms))
+            for steer in unsaid:
+                history.emit(steer)
             try:
                 self._carry_through(history, plan, alarms)
             except BaseException as raised:

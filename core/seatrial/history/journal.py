@@ -18,7 +18,7 @@ import msgspec
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import HarnessError
-from seatrial.history.events import Event, Record, Trees
+from seatrial.history.events import Event, Record, RunEnded, Trees
 from seatrial.history.locks import hold, is_held
 from seatrial.history.reader import JournalDamagedError, JournalFollower, JournalGap, JournalGapError, follow, read_journal
 from seatrial.history.segments import MAX_LINE_BYTES, SEGMENT_BYTES, compress_segment, plain_path, segment_numbers
@@ -74,7 +74,7 @@ class Journal:
         self._lock = threading.Lock()
         self._subscribers: list[Subscriber] = []
         self._seq, self._number, self._size = 0, 1, 0
-        self._closed = False
+        self._closed = self._ended = False
         self._to_compress: list[int] = []
         self._compressor: threading.Thread | None = None
         if segment_numbers(directory):
@@ -116,7 +116,8 @@ class Journal:
     def append(self, event: Event) -> Record:
         """Write one event; returns once it is handed to the kernel. Text that is not UTF-8 (names of files) is escaped in the record.
 
-        Raises ``HarnessError`` when it is longer than ``MAX_LINE_BYTES``, when the journal is closed, or when it cannot be written:
+        Raises ``HarnessError`` when it is longer than ``MAX_LINE_BYTES``, when the journal is closed or has ``RunEnded``, or when it
+        cannot be written:
         the disk is full although the ballast was given back, or fails. The journal is then as before and may be tried again.
         """
         try:
@@ -133,9 +134,12 @@ class Journal:
         with self._lock:
             if self._closed:
                 raise HarnessError("the journal is closed", where=str(self._directory))
+            if self._ended:
+                raise HarnessError("the journal has its last record", where=str(self._directory))
             seq, at_ns = self._seq + 1, self._clock.now_ns()
             self._write(b'{"seq":%d,"at_ns":%d,%b"event":%b}\n' % (seq, at_ns, self._host, body))
             self._seq = seq
+            self._ended = isinstance(event, RunEnded)
             record = Record(seq=seq, at_ns=at_ns, host=self._host_name, event=event)
             self._publish(record)
         return record

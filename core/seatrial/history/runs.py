@@ -123,10 +123,11 @@ def find_run(runs_dir: Path, name: str) -> RunDirectory:
     raise UsageError(f"no run is called {name!r}", where=str(runs_dir), remedy="`seatrial runs` lists the runs there are")
 
 
-def list_runs(runs_dir: Path) -> Iterator[RunSummary]:
-    """All runs, the newest first; a run that cannot be read says why instead of ending the list."""
+def list_runs(runs_dir: Path, prefix: str = "") -> Iterator[RunSummary]:
+    """All runs whose id begins with ``prefix``, the newest first; a run that cannot be read says why instead of ending the list."""
     for run_id in reversed(_ids(runs_dir)):
-        yield summarize(RunDirectory(run_id=run_id, path=runs_dir / run_id))
+        if run_id.startswith(prefix):
+            yield summarize(RunDirectory(run_id=run_id, path=runs_dir / run_id))
 
 
 def summarize(run: RunDirectory) -> RunSummary:

@@ -73,7 +73,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "SEATRIAL_PRESET", "SEATRIAL_RUNS_DIR", "SEATRIAL_REPO_PATH_PREFIX", "SEATRIAL_SET"):
         monkeypatch.delenv(name, raising=False)
     made = Stage(tmp_path / "work")
-    monkeypatch.setattr("seatrial.cli.run.Trial", made.trial)
+    monkeypatch.setattr("seatrial.cli.headless.Trial", made.trial)
     return made
 
 

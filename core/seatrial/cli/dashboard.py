@@ -1,0 +1,34 @@
+"""Where the dashboard stands, and whether it can be shown here. By name only: the engine's packages know no screen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.verdicts import ExitCode
+
+if TYPE_CHECKING:
+    from seatrial.cli.engine_process import EngineProcess
+    from seatrial.config.model import UiSettings
+
+WHERE = "seatrial_tui.command"
+
+
+def has_screen() -> bool:
+    """Whether a dashboard can be shown here: somebody sees it, and somebody's keys reach it."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def dashboard() -> Callable[[Sequence[Path], EngineProcess | None, UiSettings], ExitCode]:
+    """Import it: what shows the runs in these directories until it is closed, and drives the engine's where there is one."""
+    show: Callable[[Sequence[Path], EngineProcess | None, UiSettings], ExitCode] = import_module(WHERE).dashboard
+    return show
+
+
+def launch() -> Sequence[str] | None:
+    """Show what can be run; the arguments of the ``run`` command that was chosen, None where none was."""
+    chosen: Sequence[str] | None = import_module(WHERE).launch()
+    return chosen
