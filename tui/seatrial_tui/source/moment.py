@@ -36,7 +36,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimelineRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One action of one client, or something else that befell it (``action`` is then the kind of the event)."""
+    """One action of one client, or something else that befell it: then ``op`` is empty and ``action`` the kind of the event."""
 
     at_ns: int
     """When it began."""
@@ -44,7 +44,7 @@ class TimelineRow(msgspec.Struct, frozen=True, kw_only=True):
     action: str = ""
     snapshot: str = ""
     outcome: Outcome | None = None
-    """None while it runs."""
+    """None while it runs, and of most events."""
     noop: bool = False
     cause: str = ""
     message: str = ""
@@ -62,13 +62,17 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """The oldest first; what is older than a few minutes is thinned out, what is kept is bounded."""
     live: bool = False
     """Its engine is there and writes."""
+    following: bool = True
+    """It goes on with the run. Else it stays at a moment that was sought, or is played."""
     now_ns: int = 0
-    """Live: the wall clock. Else: the moment shown, between ``begin_ns`` and ``end_ns``."""
+    """Following a live run: the wall clock. Else: the moment shown, between ``begin_ns`` and ``end_ns``."""
     begin_ns: int = 0
     end_ns: int = 0
     """Of the journal so far."""
+    reading: bool = False
+    """What shall be shown is not read yet. While following, ``view.at_ns`` between ``begin_ns`` and ``end_ns`` says how far it has come."""
     problem: str = ""
-    """Why the run cannot be read any further; empty where all is well."""
+    """What is wrong with the journal: records are missing, or it cannot be read any further; empty where all is well."""
 
 
 class RunSource(Protocol):
