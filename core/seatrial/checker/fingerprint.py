@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -15,14 +19,21 @@ from blake3 import blake3
 
 from seatrial.checker.nodes import DEFAULT_KEEPS, ID_BYTES, Kind, More, encode, node_id, printable
 from seatrial.context import Context
-from seatrial.errors import HarnessError
+from seatrial.errors import CancelledError, HarnessError
 from seatrial.resources import core_count
 
 _SMALL_BYTES = 1 << 16
 """One read of so much suffices for a small file."""
 _CHUNK_BYTES = 4 << 20
 """Where hashing on all cores has made up for its start, and which still fits a cache."""
-_PARALLEL_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
+"""What one core hashes at a time: the pieces of all readers stay in the cache."""
+_LARGE_BYTES = 1 << 20
+"""A file that is read after its directory's small ones, perhaps by another core."""
+_START_BYTES = 8 << 20
+"""Of a directory's large files: makes up for the start of threads."""
+_READERS_MAX = 4
+"""More would wait for the memory."""
 _CHECK_MASK = 0xFF
 """Look at the context every 256 files."""
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -91,13 +102,14 @@ def fingerprint(root: Path, *, keeps: frozenset[str] = DEFAULT_KEEPS, ctx: Conte
     ``xattr`` (the user's), ``hardlink``. Directory sizes never count. Adds the bytes read to the context's progress.
 
     Raises ``TreeChangedError`` where something vanishes or changes meanwhile, ``HarnessError`` where it cannot be read,
-    ``CancelledError``. Threading: any; reads one file at a time, hashes large ones on all cores where these are idle.
+    ``CancelledError``. Threading: any; where cores are idle, threads of its own help with the large files of a directory (and end with it),
+    and a lone one is hashed on all cores.
     """
     return _Walk(os.fsencode(root.absolute()), keeps, ctx or Context()).run()
 
 
 class _Walk:
-    """One reading of one tree. Threading: one thread."""
+    """One reading of one tree. Threading: one thread owns it; its helpers only call ``_read_large``, which changes nothing here."""
 
     def __init__(self, root: bytes, keeps: frozenset[str], ctx: Context) -> None:
         self._root, self._ctx = root, ctx
@@ -106,7 +118,7 @@ class _Walk:
         self._xattr = "xattr" in keeps and hasattr(os, "listxattr")
         self._plain = self._mode and self._owner and not (self._mtime or self._hardlink or self._xattr)
         self._first_names: dict[tuple[int, int], bytes] = {}
-        self._small, self._large, self._threads = bytearray(_SMALL_BYTES), bytearray(), 1
+        self._small, self._readers = bytearray(_SMALL_BYTES), 0
         self._nodes: dict[str, bytes] = {}
         self._files = self._bytes = 0
 
@@ -155,7 +167,7 @@ class _Walk:
         This loop is what a fingerprint costs: what it needs is a local name, and one ``fstat`` after the read gives the metadata and
         tells whether the file is longer or shorter than what was read.
         """
-        entries, others, small, window = into.entries, [], [self._small], memoryview(self._small)
+        entries, others, large, small, window = into.entries, [], [], [self._small], memoryview(self._small)
         open_, readv, fstat, close, hasher, plain = os.open, os.readv, os.fstat, os.close, blake3, self._plain
         name, total = b"", 0
         try:
@@ -172,9 +184,12 @@ class _Walk:
                         size = status[stat.ST_SIZE]
                         if read == size:
                             digest = hasher(window[:read]).digest(ID_BYTES)
+                        elif size >= _LARGE_BYTES:
+                            large.append((name, status))
+                            continue
                         else:
-                            digest, status = self._read_on(file, read, _join(into.relative, name))
-                            size = status[stat.ST_SIZE]
+                            begun, relative = hasher(window[:read]), _join(into.relative, name)
+                            digest, status = self._read_on(file, read, relative, status, begun, self._chunk, self._ctx.check)
                         if plain:
                             entries.append((name, _FILE, status[0] & _MODE_BITS, status[4], status[5], size, digest))
                         else:
@@ -187,23 +202,73 @@ class _Walk:
                         total = 0
         except OSError as error:
             raise _explain(error, _join(into.relative, name)) from error
-        self._files += len(entries)
         self._count(total)
+        if large:
+            self._read_all_large(directory, into, large)
+        self._files += len(entries)
         return others
 
-    def _read_on(self, file: int, read: int, relative: bytes) -> tuple[bytes, os.stat_result]:
-        """Hash a file of which ``read`` bytes are in the small buffer. In pieces, not mapped: a file that shrinks would kill us."""
-        if not self._large:
-            self._large = bytearray(_CHUNK_BYTES)
-            self._threads = blake3.AUTO if _has_idle_cores() else 1
-        before = os.fstat(file)
-        hasher = blake3(max_threads=self._threads if before.st_size >= _PARALLEL_BYTES else 1)
-        hasher.update(memoryview(self._small)[:read])
-        total, window = read, memoryview(self._large)
-        while total <= before.st_size and (piece := os.readv(file, [self._large])):  # one that grows as fast as it is read would not end
-            hasher.update(window[:piece])
-            total += piece
+    @cached_property
+    def _chunk(self) -> memoryview:
+        return memoryview(bytearray(_CHUNK_BYTES))
+
+    def _read_all_large(self, directory: int, into: _Directory, large: list[tuple[bytes, os.stat_result]]) -> None:
+        """Several side by side, each on one core: these need not wait for each other, as those do that share a file."""
+        worth_it = sum(before.st_size for _, before in large) >= _START_BYTES
+        if worth_it and not self._readers:
+            self._readers = min(core_count() // 2 + 1, _READERS_MAX) if _has_idle_cores() else 1
+        helpers = min(self._readers, len(large)) - 1 if worth_it else 0
+        all_cores = worth_it and self._readers > 1 and not helpers
+        # Taken from the end: the longest goes first, lest it goes last and alone. Each reader stops at a None.
+        waiting = [*[None] * (helpers + 1), *sorted(large, key=lambda found: found[1].st_size)]
+        errors: list[BaseException] = []
+
+        def check() -> None:
+            if errors:
+                raise CancelledError("given up: another file could not be read")
             self._ctx.check()
+
+        def read(buffer: memoryview) -> list[tuple[bytes, bytes, os.stat_result]]:
+            done = []
+            try:
+                for name, before in iter(waiting.pop, None):
+                    hasher = blake3(max_threads=blake3.AUTO if all_cores else 1)
+                    done.append((name, *self._read_large(directory, _join(into.relative, name), before, hasher, buffer, check)))
+            except BaseException as error:  # noqa: BLE001 - raised below; until then it stops the others
+                errors.append(error)
+            return done
+
+        own = self._chunk if all_cores else self._chunk[:_PIECE_BYTES]
+        with ThreadPoolExecutor(helpers or 1, "fingerprint") as pool:  # starts none for no helper
+            others = [pool.submit(read, memoryview(bytearray(_PIECE_BYTES))) for _ in range(helpers)]
+            results = [read(own), *(other.result() for other in others)]
+        if errors:
+            raise errors[0]
+        for name, digest, status in chain.from_iterable(results):
+            into.entries.append(self._file_fields(into, name, status, digest))
+            self._count(status.st_size)
+
+    def _read_large(
+        self, directory: int, relative: bytes, before: os.stat_result, hasher: blake3, buffer: memoryview, check: Callable[[], None]
+    ) -> tuple[bytes, os.stat_result]:
+        try:
+            file = os.open(relative.rpartition(b"/")[2], _OPEN_FLAGS, dir_fd=directory)
+            try:
+                return self._read_on(file, 0, relative, before, hasher, buffer, check)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise _explain(error, relative) from error
+
+    @staticmethod
+    def _read_on(
+        file: int, total: int, relative: bytes, before: os.stat_result, hasher: blake3, buffer: memoryview, check: Callable[[], None]
+    ) -> tuple[bytes, os.stat_result]:
+        """Hash a file from byte ``total`` on. In pieces, not mapped: a file that shrinks would kill us."""
+        while total <= before.st_size and (piece := os.readv(file, [buffer])):  # one that grows as fast as it is read would not end
+            hasher.update(buffer[:piece])
+            total += piece
+            check()
         after = os.fstat(file)
         if total != after.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise _changed(f"was {before.st_size} bytes long, gave {total}, is {after.st_size} now", relative)
@@ -265,8 +330,11 @@ class _Walk:
 
 
 def _has_idle_cores() -> bool:
-    """Whether hashing on all cores pays: on busy ones its threads wait for each other, and it is slower than on one."""
-    return os.getloadavg()[0] < core_count() / 2
+    """Whether hashing on all cores pays: on busy ones its threads wait for each other, and it is slower than on one.
+
+    One is ours: the load of the last minute counts this thread too, so that a long reading does not take itself for a busy machine.
+    """
+    return os.getloadavg()[0] < core_count() / 2 + 1
 
 
 def _join(directory: bytes, name: bytes) -> bytes:
