@@ -11,8 +11,8 @@ from seatrial.engine.estimate import Estimate
 from seatrial.engine.plan import Plan, pick_action, weights_of
 from seatrial.harness.capacity import actions_at_a_time
 from seatrial.report.explain import command_line
-from seatrial.report.listing import random_part
-from seatrial.report.prose import duration, pad, plain, plural, size
+from seatrial.report.listing import estimated, random_part
+from seatrial.report.prose import duration, pad, plain, plural
 from seatrial.resources import free_space_bytes
 from seatrial.targets.registry import target_named
 
@@ -63,23 +63,10 @@ def plan_lines(plan: Plan, command: tuple[str, ...], runs_dir: Path, prefix: Pat
             yield field(f"client {client} begins", ", ".join(name.value for name in drawn))
     repository = "the target's own verification too" if preset.verify.repository else "without the target's own verification"
     yield field("verification", f"every live snapshot within {duration(preset.verify.budget_s)}, {repository}")
-    yield from (field(label, text) for label, text in _estimated(plan, runs_dir))
+    yield from (field(label, text) for label, text in estimated(preset, free_space_bytes(runs_dir)))
     yield field("repository", str(prefix) if prefix else "a fresh one inside the run directory")
     yield field("runs directory", str(runs_dir))
     yield field("runs as", command_line(command))
-
-
-def _estimated(plan: Plan, runs_dir: Path) -> Iterator[tuple[str, str]]:
-    estimate = Estimate.of(plan.preset)
-    counted = estimate.one_write.times(estimate.writes)
-    if estimate.writes:
-        yield "data written", f"about {size(counted.expected_bytes)} in {estimate.writes:.0f} writes, at most {size(counted.most_bytes)}"
-    if plan.preset.duration_s and weights_of(plan.preset).get(ActionName.WRITE):
-        one = estimate.one_write
-        yield "each random one", f"about {size(one.expected_bytes)}, at most {size(one.most_bytes)}"
-    free = free_space_bytes(runs_dir)
-    short = ": it may not fit; the writers stop short of filling the disk" if estimate.disk_bytes > free else ""
-    yield "disk", f"about {size(estimate.disk_bytes)} for what can be counted, {size(free)} free{short}"
 
 
 def plan_document(plan: Plan, command: tuple[str, ...], runs_dir: Path, prefix: Path | None) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from seatrial.cli.dry_run import plan_document, plan_lines
 from seatrial.cli.json_lines import JsonLines
 from seatrial.cli.lines import Detail, Lines, Narrator
 from seatrial.cli.options import load, runs_place
-from seatrial.cli.run_options import RunOptions, again, pinned, settings_of
+from seatrial.cli.run_options import RunOptions, again, settings_of
 from seatrial.cli.terminal import Screen, Tone
 from seatrial.cli.tether import Tether
 from seatrial.config.loader import LoadedConfig, place
+from seatrial.config.swarm import pinned
 from seatrial.engine.plan import Plan
 from seatrial.errors import UsageError
 from seatrial.harness.trial import Trial, TrialRequest

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
-from seatrial.config.model import Preset
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
@@ -54,13 +50,6 @@ def settings_of(options: RunOptions) -> list[str]:
     if options.duration is not None:
         settings.append(f"duration_s={options.duration:g}")
     return settings
-
-
-def pinned(preset: Preset, clients: int | None) -> Preset:
-    """A swarm preset draws its clients; a number that was asked for leaves nothing to draw."""
-    if clients is None or preset.swarm is None:
-        return preset
-    return msgspec.structs.replace(preset, swarm=msgspec.structs.replace(preset.swarm, clients=(clients, clients)))
 
 
 def again(options: RunOptions, name: str, seed: int) -> tuple[str, ...]:

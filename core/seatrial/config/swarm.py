@@ -16,6 +16,13 @@ AT_LEAST_ONE = frozenset({ActionName.WRITE, ActionName.SNAPSHOT})
 """Without them nothing is there to be tested."""
 
 
+def pinned(preset: Preset, clients: int | None) -> Preset:
+    """A swarm preset draws its clients; a number that was asked for leaves nothing to draw."""
+    if clients is None or preset.swarm is None:
+        return preset
+    return msgspec.structs.replace(preset, swarm=msgspec.structs.replace(preset.swarm, clients=(clients, clients)))
+
+
 def resolve(preset: Preset, root_seed: int) -> Preset:
     """The preset with everything drawn, and so without ranges; one without ranges as it is.
 
