@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 
 import msgspec
@@ -192,6 +193,64 @@ def test_a_client_that_waits_for_100_continue_gets_it(shared_server: LiveServer)
         assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
         connection.sendall(data)
         assert read_all(connection).startswith(b"HTTP/1.1 200 ")
+
+
+LARGE = 600_001
+"""Several of the server's buffers and a part of one."""
+
+
+def upload_header(data: bytes, extra: str = "") -> bytes:
+    authorization = basic(ADMIN, ADMIN_PASSWORD)
+    return (
+        f"POST /repository/data/{blob_name(data)} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n"
+        f"Content-Length: {len(data)}\r\n{extra}\r\n"
+    ).encode()
+
+
+def statuses(answers: bytes) -> list[bytes]:
+    return [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]]
+
+
+@pytest.mark.parametrize("size", [1, 20_000, LARGE])
+def test_what_follows_an_upload_without_a_pause_is_the_next_request(shared_server: LiveServer, admin: Speaker, size: int) -> None:
+    first, second = fresh(size), fresh(size)
+    with shared_server.raw() as connection:
+        connection.sendall(upload_header(first) + first + upload_header(second, "Connection: close\r\n") + second)
+        assert statuses(read_all(connection)) == [b"200", b"200"]
+    for data in (first, second):
+        assert admin.ask("GET", f"data/{blob_name(data)}").body == data
+
+
+def test_an_upload_that_waited_for_100_continue_leaves_a_good_connection(shared_server: LiveServer) -> None:
+    first, second = fresh(LARGE), fresh()
+    with shared_server.raw() as connection:
+        connection.sendall(upload_header(first, "Expect: 100-continue\r\n"))
+        assert statuses(connection.recv(1000)) == [b"100"]
+        connection.sendall(first + upload_header(second, "Connection: close\r\n") + second)
+        assert statuses(read_all(connection)) == [b"200", b"200"]
+
+
+@pytest.mark.parametrize("sent", [0, 1, 300_000, LARGE - 1])
+def test_a_body_shorter_than_its_length_gets_no_answer_and_leaves_nothing(shared_server: LiveServer, sent: int) -> None:
+    before, data = shared_server.files(), fresh(LARGE)
+    with shared_server.raw() as connection:
+        connection.sendall(upload_header(data) + data[:sent])
+        socket.socket.shutdown(connection, socket.SHUT_WR)
+        assert read_all(connection) == b""
+    assert shared_server.files() == before
+    assert " defect " not in shared_server.log()
+
+
+def test_an_upload_without_room_is_read_to_its_end_and_the_connection_kept(make_server: Callable[..., LiveServer]) -> None:
+    server = make_server(quota_bytes=LARGE - 1).start()
+    with server.speaker() as admin:
+        admin.ask("GET", "locks/")
+        kept = admin.connection.sock
+        assert kept is not None  # what http.client leaves when the server closes
+        assert admin.ask("POST", f"data/{'0' * 64}", fresh(LARGE)).status == 507  # refused at its last chunk
+        assert admin.ask("POST", f"data/{'0' * 64}", fresh(3 * LARGE)).status == 507  # and in the middle
+        admin.put("data", fresh())
+        assert admin.connection.sock is kept
 
 
 def test_the_status_counts_requests_and_bytes(admin: Speaker) -> None:

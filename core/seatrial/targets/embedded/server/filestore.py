@@ -19,7 +19,7 @@ from pathlib import Path
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import UsageError
-from seatrial.targets.embedded.server.store import BlobEntry, BlobType, ExistingBlob, MissingBlob, NoRoom, StoreStats
+from seatrial.targets.embedded.server.store import BlobEntry, BlobType, Chunk, ExistingBlob, MissingBlob, NoRoom, StoreStats
 
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -94,7 +94,7 @@ class FileStore:
             _sync_directory(f"{self._root}/{BlobType.DATA.value}")
             _sync_directory(self._root)
 
-    def put(self, blob_type: BlobType, name: str, chunks: Iterable[bytes]) -> int:
+    def put(self, blob_type: BlobType, name: str, chunks: Iterable[Chunk]) -> int:
         folder, path = self._place(blob_type, name)
         temporary = f"{folder}/{_TEMPORARY}{os.getpid()}-{next(self._numbers)}"
         reserved = 0
@@ -244,7 +244,7 @@ def _claim(directory: Path, patience_s: float, clock: Clock) -> int:
         return descriptor
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: Chunk) -> None:
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, memoryview(data)[written:])

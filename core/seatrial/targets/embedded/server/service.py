@@ -19,7 +19,7 @@ from seatrial.targets.embedded.server.config import Digest, Limits
 from seatrial.targets.embedded.server.log import ServerLog
 from seatrial.targets.embedded.server.peers import Peer, Peers
 from seatrial.targets.embedded.server.routes import BadTarget, Place, Route, Routes
-from seatrial.targets.embedded.server.store import BlobStore, BlobType, ExistingBlob, MissingBlob, NoRoom
+from seatrial.targets.embedded.server.store import BlobStore, BlobType, Chunk, ExistingBlob, MissingBlob, NoRoom
 from seatrial.targets.embedded.server.tally import Tally
 from seatrial.targets.embedded.server.users import Role, Users
 from seatrial.targets.embedded.server.wire import Answer, Request, TooLarge
@@ -32,8 +32,8 @@ _CHALLENGE = (b"WWW-Authenticate", b'Basic realm="seatrial"')
 _CLIENT_WRITES = frozenset((BlobType.DATA, BlobType.INDEX, BlobType.SNAPSHOTS, BlobType.LOCKS))
 _CLIENT_DELETES = frozenset((BlobType.SNAPSHOTS, BlobType.LOCKS))
 
-Body = Callable[[int], Iterator[bytes]]
-"""The request's body, read up to a limit (``Wire.body``)."""
+Body = Callable[[int], Iterator[Chunk]]
+"""The request's body, read up to a limit, each chunk good until the next is asked for (``Wire.body``)."""
 
 
 class UserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,7 +168,7 @@ class Service:
 
     def _write(self, request: Request, route: Route, body: Body) -> Answer:
         limit = self._limits.data_bytes if route.blob_type is BlobType.DATA else self._limits.other_bytes
-        chunks: Iterable[bytes] = body(limit)
+        chunks: Iterable[Chunk] = body(limit)
         if route.blob_type is not BlobType.CONFIG:
             chunks = _verified(chunks, route.name)
         self._store.put(route.blob_type, route.name, chunks)
@@ -199,7 +199,7 @@ class Service:
             self._log.info("user-removed", user=route.name)
             return _text(200, "")
         try:
-            wanted = msgspec.json.decode(b"".join(body(self._limits.control_bytes)), type=UserRequest)
+            wanted = msgspec.json.decode(b"".join(map(bytes, body(self._limits.control_bytes))), type=UserRequest)
         except msgspec.MsgspecError:
             return _text(400, 'want {"password_sha256": 64 hex digits}')
         if not self._users.put(route.name, wanted.password_sha256):
@@ -222,7 +222,7 @@ def _may(role: Role, method: str, route: Route) -> bool:
             return True
 
 
-def _verified(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+def _verified(chunks: Iterable[Chunk], name: str) -> Iterator[Chunk]:
     """``chunks``, and at their end the certainty that they are what ``name`` says."""
     digest = hashlib.sha256()
     for chunk in chunks:

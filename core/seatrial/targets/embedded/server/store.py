@@ -8,6 +8,9 @@ from typing import Protocol
 
 import msgspec
 
+Chunk = bytes | bytearray | memoryview
+"""Some bytes on their way. Who gave them may use their memory again for the next."""
+
 
 class BlobType(str, Enum):
     """The kinds of files a restic repository has; the value is the word in the URL."""
@@ -70,11 +73,11 @@ class BlobStore(Protocol):
     def create(self) -> None:
         """Make the repository's places. Idempotent."""
 
-    def put(self, blob_type: BlobType, name: str, chunks: Iterable[bytes]) -> int:
+    def put(self, blob_type: BlobType, name: str, chunks: Iterable[Chunk]) -> int:
         """Store what ``chunks`` gives, durably where the store promises that; returns its size.
 
-        Visible whole and only when ``chunks`` has ended; when it raises, nothing is left and the exception passes through. Raises
-        ``ExistingBlob``, ``NoRoom``.
+        Visible whole and only when ``chunks`` has ended; when it raises, nothing is left and the exception passes through. Done with a
+        chunk before it takes the next. Raises ``ExistingBlob``, ``NoRoom``.
         """
 
     def open(self, blob_type: BlobType, name: str) -> OpenBlob:
