@@ -1,0 +1,1 @@
+"""All clients, one line each."""
