@@ -84,7 +84,7 @@ def _measure(place: Path) -> dict[str, float]:
         chaos = Chaos(harness.engine, clock=clock, fail_fast=False)
         alarm = threading.Timer(CHAOS_S, chaos.end)
         alarm.start()
-        run_clients(contexts, chaos.work)
+        chaos.run(contexts)
         ended_s, threads = clock.monotonic_s(), threading.active_count()
         for one in contexts:
             slot = harness.engine.clients.of(unwrap_context(one).id)

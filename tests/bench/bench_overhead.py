@@ -92,7 +92,7 @@ def _share() -> float:
 
         def work(one: Any) -> None:
             began_s = SYSTEM_CLOCK.monotonic_s()
-            Chaos(harness.engine, clock=SYSTEM_CLOCK, fail_fast=True).work(one)
+            Chaos(harness.engine, clock=SYSTEM_CLOCK, fail_fast=True).run([one])
             spent.append(SYSTEM_CLOCK.monotonic_s() - began_s)
 
         for each in patches:

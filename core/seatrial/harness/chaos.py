@@ -1,41 +1,97 @@
-"""The chaos phase: what one client's worker does until it is over."""
+"""The chaos phase: what one client's worker does until it is over, and what may be asked of it meanwhile."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 
 from seatrial.clock import Clock
-from seatrial.context import Context
+from seatrial.config.model import ActionName
+from seatrial.context import Context, new_client_context, unwrap_context
 from seatrial.engine.engine import Engine
-from seatrial.errors import CancelledError, OperationError, RobustnessError
+from seatrial.engine.workers import Crew
+from seatrial.errors import CancelledError, OperationError, RobustnessError, UsageError
+from seatrial.harness.members import Member, Members
 
 PAUSE_AFTER_FAILURE_S = (0.05, 1.0)
 """First and longest pause after failures in a row: a server that refuses at once must not be flooded."""
+
+_log = logging.getLogger(__name__)
 
 
 class Chaos:
     """Steps, then random actions, for each client on its own thread.
 
-    A failure is in the journal when it arrives here; it does not end the worker, unless ``fail_fast``. Threading: ``work`` runs on
-    many threads; ``end`` may be called from any.
+    A failure is in the journal when it arrives here; it does not end the worker, unless ``fail_fast``. What is asked of a client
+    (``members``) is done on its own thread between two of its actions. Threading: ``run`` by one thread, once; everything else by any.
     """
 
     def __init__(self, engine: Engine, *, clock: Clock, fail_fast: bool) -> None:
         self._engine, self._clock, self._fail_fast = engine, clock, fail_fast
         self._over = threading.Event()
+        self._crew = Crew(self._work)
+        self.members = Members()
+
+    def run(self, contexts: Sequence[Context]) -> list[Context]:
+        """All actions of all clients; returns those that are there at the end: some may have come, some may have gone."""
+        for ctx in contexts:
+            self.members.add(ctx, newcomer=False)
+        try:
+            self._crew.run(contexts)
+        finally:
+            self.members.close()
+        return self.members.present()
 
     def end(self) -> None:
         """No new action begins; who waits at the gate is sent home. Idempotent."""
         self._over.set()
+        self.members.close()
         self._engine.gate.turn_away()
 
-    def work(self, ctx: Context) -> None:
+    def newcomer(self, parent: Context) -> Context:
+        """The identity of one more client, for ``add``. Raises ``UsageError`` where it would have nothing to do."""
+        preset = self._engine.preset
+        if not (preset.duration_s or preset.actions_per_client):
+            raise UsageError("the preset has no random actions that one more client could do", remedy="give it a duration_s")
+        self.members.check_room()
+        return new_client_context(parent)
+
+    def add(self, ctx: Context) -> None:
+        """Have it join, on a thread of its own, and act at random with the others. Raises ``UsageError`` where the phase is over."""
+        self.members.add(ctx, newcomer=True)
+        if not self._crew.add(ctx):
+            self.members.gone(ctx)
+            raise UsageError("no client acts any more", remedy="ask earlier")
+
+    def _work(self, ctx: Context) -> None:
         """All of one client's actions."""
+        member = self.members.of(ctx)
+        if member.newcomer and not self._join(ctx):
+            self.members.gone(ctx)
+            return
+        self.members.joined(member)
+        self._act(ctx, member)
+        if self.members.leaves(member) and not ctx.cancel.cancelled:
+            self._engine.leave(ctx)
+            self.members.gone(ctx)
+
+    def _join(self, ctx: Context) -> bool:
+        if self._over.is_set():
+            return False
+        try:
+            self._engine.join(ctx)
+        except (OperationError, CancelledError) as error:
+            if not ctx.cancel.cancelled:
+                _log.warning("%s could not join: %s", unwrap_context(ctx).id, error)
+            return False
+        return True
+
+    def _act(self, ctx: Context, member: Member) -> None:
         failures = 0
-        for take_turn in self._turns(ctx):
+        for take_turn in self._turns(ctx, member):
             if self._over.is_set():
                 return
             try:
@@ -50,10 +106,22 @@ class Chaos:
                     self.end()
                 self._pause(failures)
 
-    def _turns(self, ctx: Context) -> Iterator[Callable[[], object]]:
-        """The steps, round by round, then random actions as long as the preset has any."""
+    def _turns(self, ctx: Context, member: Member) -> Iterator[Callable[[], object]]:
+        """What is planned for it, and between two turns what was asked of it meanwhile."""
+        snapshot = partial(self._engine.exec_action, ctx, ActionName.SNAPSHOT)
+        for planned in self._planned(ctx, member):
+            while self.members.take_snapshot_order(member):
+                yield snapshot
+            if self.members.leaves(member):
+                return
+            yield planned
+        while not self.members.done(member):
+            yield snapshot
+
+    def _planned(self, ctx: Context, member: Member) -> Iterator[Callable[[], object]]:
+        """The steps, round by round, then random actions as long as the preset has any. A newcomer has missed the steps."""
         preset = self._engine.preset
-        for _ in range(preset.rounds):
+        for _ in range(0 if member.newcomer else preset.rounds):
             for step in preset.steps:
                 yield partial(self._engine.exec_action, ctx, step)
         if preset.actions_per_client:

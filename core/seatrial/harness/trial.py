@@ -155,12 +155,12 @@ class Trial:
                 undo.callback(harness.cleanup, ctx)
                 undo.enter_context(Watching(harness))
                 control = undo.enter_context(
-                    closing(ControlSocket(history.directory, Steering(harness, ctx, self.stop).handlers(), children=harness.children))
+                    closing(ControlSocket(history.directory, self._steering(harness, ctx).handlers(), children=harness.children))
                 )
                 control.start()
                 run_clients(contexts, harness.engine.join)
                 harness.log_storage_stats("before")
-            self._disturb(harness, contexts, phases, alarms)
+            contexts = self._disturb(harness, contexts, phases, alarms)
             with phases.of("quiesce"):
                 Liveness(harness.engine, plan.preset.verify.liveness_s).check(contexts)
                 self._cancel.check()
@@ -172,7 +172,11 @@ class Trial:
                 harness.log_storage_stats("after")
                 run_clients(contexts, harness.engine.leave)
 
-    def _disturb(self, harness: TestHarness, contexts: Sequence[Context], phases: Phases, alarms: Alarms) -> None:
+    def _steering(self, harness: TestHarness, ctx: Context) -> Steering:
+        return Steering(harness, ctx, self.stop, lambda: self._chaos)
+
+    def _disturb(self, harness: TestHarness, contexts: Sequence[Context], phases: Phases, alarms: Alarms) -> list[Context]:
+        """The clients that are there at its end."""
         duration_s = harness.plan.preset.duration_s
         chaos = Chaos(harness.engine, clock=self._clock, fail_fast=self._request.fail_fast)
         with self._lock:
@@ -182,11 +186,12 @@ class Trial:
         with phases.of("chaos", planned_s=duration_s):
             if duration_s:
                 alarms.after(duration_s, chaos.end)
-            run_clients(contexts, chaos.work)
+            present = chaos.run(contexts)
             harness.engine.gate.resume()
             self._cancel.check()
         with phases.of("heal"):
             pass  # nothing is disturbed from outside yet
+        return present
 
     def _notice(self, record: Record, history: RunHistory, alarms: Alarms) -> None:
         """A server that dies, or a disk too full for the journal, ends the run: whatever went on would only wait, or be forgotten."""
