@@ -66,13 +66,14 @@ COLUMNS: Sequence[Column[Line]] = (
         value=lambda line: outcome_word(line.row.last_outcome, noop=line.row.last_noop),
         grow=True,
     ),
-    Column(name="ok", title="ok", cell=lambda line: count_cell(line.row.ok), value=lambda line: line.row.ok, right=True, priority=1),
+    Column(name="ok", title="ok", cell=lambda line: count_cell(line.row.ok), value=lambda line: line.row.ok, right=True, priority=5),
     Column(
         name="failed",
         title="failed",
         cell=lambda line: count_cell(line.row.failed, Tone.BAD),
         value=lambda line: line.row.failed,
         right=True,
+        priority=2,
     ),
     Column(
         name="unknown",
@@ -80,10 +81,10 @@ COLUMNS: Sequence[Column[Line]] = (
         cell=lambda line: count_cell(line.row.unknown, Tone.WARN),
         value=lambda line: line.row.unknown,
         right=True,
-        priority=3,
+        priority=4,
     ),
     Column(
-        name="noop", title="no-op", cell=lambda line: count_cell(line.row.noop), value=lambda line: line.row.noop, right=True, priority=8
+        name="noop", title="no-op", cell=lambda line: count_cell(line.row.noop), value=lambda line: line.row.noop, right=True, priority=9
     ),
     Column(
         name="service_s_p95",
@@ -91,7 +92,7 @@ COLUMNS: Sequence[Column[Line]] = (
         cell=lambda line: latency(line.row.service_s_p95),
         value=lambda line: line.row.service_s_p95,
         right=True,
-        priority=4,
+        priority=6,
     ),
     Column(
         name="snapshots_live",
@@ -99,15 +100,15 @@ COLUMNS: Sequence[Column[Line]] = (
         cell=lambda line: count_cell(line.row.snapshots_live),
         value=lambda line: line.row.snapshots_live,
         right=True,
-        priority=6,
+        priority=7,
     ),
-    Column(name="bytes", title="moved", cell=lambda line: size(line.row.bytes), value=lambda line: line.row.bytes, right=True, priority=7),
+    Column(name="bytes", title="moved", cell=lambda line: size(line.row.bytes), value=lambda line: line.row.bytes, right=True, priority=8),
     Column(
         name="findings",
         title="findings",
         cell=lambda line: count_cell(line.row.findings, Tone.BAD),
         value=lambda line: line.row.findings,
         right=True,
-        priority=2,
+        priority=3,
     ),
 )

@@ -1,0 +1,1 @@
+"""What each action cost and how often it went wrong."""
