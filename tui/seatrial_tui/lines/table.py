@@ -39,6 +39,8 @@ class _Line(Generic[R]):
     cells: Sequence[tuple[str, Tone]]
     strip: Strip | None = None
     selected: bool = False
+    learnt: bool = False
+    """Its cells have had their say about the widths. A row may be painted before the table has heard of its size, and so before that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,11 +257,9 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         """Learn the widths from what can be seen; whether the columns are now placed otherwise."""
         top = self.scroll_offset.y
         for line in range(top, min(top + self._page_lines, len(self._rows))):
-            key, row = self._rows.key(line), self._rows[line]
-            known = self._lines.get(key)
-            if known is None or known.row is not row:
-                entry = _Line(row, [split(column.cell(row)) for column in self._columns])
-                self._lines[key] = entry
+            entry = self._line(line)
+            if not entry.learnt:
+                entry.learnt = True
                 self._widths.learn(entry.cells)
         placed = self._widths.place(self.scrollable_size.width)
         if placed is self._placed:
@@ -335,12 +335,16 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
             segments.append(Segment(fit(title, placed.width + GAP), tones[Tone.ACCENT if arrow else Tone.HEAD]))
         return Strip(segments)
 
-    def _row(self, line: int) -> Strip:
-        key, row, selected = self._rows.key(line), self._rows[line], line == self._cursor
+    def _line(self, line: int) -> _Line[R]:
+        key, row = self._rows.key(line), self._rows[line]
         known = self._lines.get(key)
         if known is None or known.row is not row:
             known = _Line(row, [split(column.cell(row)) for column in self._columns])
             self._lines[key] = known
+        return known
+
+    def _row(self, line: int) -> Strip:
+        known, selected = self._line(line), line == self._cursor
         if known.strip is None or known.selected is not selected:
             known.strip, known.selected = self._paint(known.cells, line, selected=selected), selected
         return known.strip
