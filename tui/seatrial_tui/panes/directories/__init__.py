@@ -1,0 +1,1 @@
+"""The directories worth logging: how big, how they grow, what just changed in them."""

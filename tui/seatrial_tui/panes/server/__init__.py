@@ -1,0 +1,1 @@
+"""The server under test: its process, what it says of itself, what it costs."""
