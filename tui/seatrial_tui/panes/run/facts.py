@@ -13,11 +13,11 @@ from seatrial.report.prose import duration, moment, plural, size
 from seatrial.report.text import MEANING
 from seatrial.verdicts import Verdict
 from seatrial_tui.lines.sheet import GAP, Line, length, meter, packed
+from seatrial_tui.lines.signs import VERDICTS
 from seatrial_tui.lines.tones import Cell, Tone
 from seatrial_tui.source.moment import Moment
 
 PHASES: tuple[str, ...] = get_args(next(field.type for field in msgspec.structs.fields(Phase) if field.name == "name"))
-_VERDICTS = {Verdict.PASS: ("✓", Tone.GOOD), Verdict.INCONCLUSIVE: ("?", Tone.WARN), Verdict.FAIL: ("✗", Tone.BAD)}
 _PAUSED = "‖ PAUSED"
 
 
@@ -46,7 +46,7 @@ def verdict(shown: Moment) -> Cell:
     view = shown.view
     if not view.seq:
         return ""
-    sign, tone = _VERDICTS[view.verdict]
+    sign, tone = VERDICTS[view.verdict]
     word = view.verdict.name
     if view.verdict is Verdict.FAIL and view.header.expect == "fail":
         word, tone = "FAIL as expected", Tone.WARN
@@ -165,7 +165,7 @@ def findings(view: RunView) -> Cell:
     """How many, of how many defects."""
     if not view.findings_total:
         return "no findings", Tone.FAINT
-    _, tone = _VERDICTS[max(group.verdict for group in view.findings)] if view.findings else _VERDICTS[view.verdict]
+    _, tone = VERDICTS[max(group.verdict for group in view.findings)] if view.findings else VERDICTS[view.verdict]
     tone = Tone.WARN if view.header.expect == "fail" else tone
     return f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}", tone
 
