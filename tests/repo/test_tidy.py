@@ -16,20 +16,6 @@ import tomli
 
 ROOT = Path(__file__).parents[2]
 CODE_LINES_MAX = 400
-THEME_KEYS = {
-    "name",
-    "dark",
-    "primary",
-    "secondary",
-    "accent",
-    "foreground",
-    "background",
-    "surface",
-    "panel",
-    "warning",
-    "error",
-    "success",
-}
 HOMES = re.compile(r"/(?:home|Users)/[a-z]\w*/|/root/\w")
 REGISTRIES = re.compile(r"\bpy(?:pi|thonhosted)\.[a-z]+\b|\bdevpi\b|https?://\S+/simple\b")
 ADDRESS = re.compile(r"://|--(?:index-url|extra-index-url|find-links|trusted-host)|\bfile:| @ ")
@@ -164,15 +150,6 @@ def test_exceptions_in_code_name_their_rule_and_reason() -> None:
         if exception.search(line) and not explained.search(line)
     ]
     assert not bare, "give rule and reason: `# noqa: RULE  # reason`"
-
-
-def test_themes_are_complete() -> None:
-    themes = [tomli.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "themes").glob("*.toml"))]
-    assert {theme["dark"] for theme in themes} == {True, False}
-    for theme in themes:
-        assert theme.keys() == THEME_KEYS
-        colours = [value for key, value in theme.items() if key not in ("name", "dark")]
-        assert all(re.fullmatch(r"#[0-9a-f]{6}", colour) for colour in colours)
 
 
 def test_tests_have_unique_file_names_and_no_packages() -> None:
