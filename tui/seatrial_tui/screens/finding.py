@@ -34,11 +34,11 @@ class FindingScreen(Screen[None]):
         Binding("escape,backspace", "leave", "Back", id="finding.back"),
         Binding("left_square_bracket", "step(-1)", "Previous", id="finding.previous"),
         Binding("right_square_bracket", "step(1)", "Next", id="finding.next"),
-        Binding("l", "log", "Server log", id="finding.log"),
-        Binding("y", "copy", "Copy all", id="finding.copy"),
+        Binding("l", "log", "Log", id="finding.log"),
+        Binding("y", "copy", "Copy", id="finding.copy"),
         Binding("e", "copy_evidence", "Copy evidence path", show=False, id="finding.evidence"),
         Binding("o", "shell", "Shell in evidence", show=False, id="finding.shell"),
-        Binding("r", "copy_command", "Copy command", id="finding.command"),
+        Binding("r", "copy_command", "Command", id="finding.command"),
     ]
 
     def __init__(self, run: RunSource, group: str) -> None:

@@ -30,8 +30,8 @@ def _count(group: FindingGroup) -> Cell:
 
 COLUMNS: Sequence[Column[FindingGroup]] = (
     Column(name="verdict", title="verdict", cell=lambda group: verdict_cell(group.verdict), value=lambda group: group.verdict.name),
-    Column(name="check", title="check", cell=lambda group: group.check, max_width=24),
-    Column(name="damage", title="damage", cell=lambda group: group.first.damage, max_width=20),
+    Column(name="check", title="check", cell=lambda group: group.check, max_width=16),
+    Column(name="damage", title="damage", cell=lambda group: group.first.damage, max_width=14),
     Column(name="count", title="count", cell=_count, value=lambda group: group.count, right=True),
     Column(name="message", title="message", cell=lambda group: group.first.message, max_width=120, grow=True),
     Column(
