@@ -17,7 +17,7 @@ R = TypeVar("R")
 GAP = 2
 """Blank cells after each column; the first of them has room for the arrow of the sorted one."""
 LEAST_GROWING = 12
-"""A column that grows gives up its content down to this before another column goes."""
+"""A column that grows and names no width gives up its content down to this before another column goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Column(Generic[R]):
     value: Callable[[R], Value] | None = None
     """What it sorts by and exports; None: the text."""
     width: int = 0
-    """Fixed, in cells; 0: as the content needs, up to ``max_width``."""
+    """Fixed, in cells, or of a column that grows the least; 0: as the content needs, up to ``max_width``."""
     max_width: int = 40
     right: bool = False
     """Aligned right, and sorted with the greatest first."""
@@ -116,7 +116,7 @@ class Widths(Generic[R]):
                 continue
             column = self._columns[position]
             need = min(cell_len(text), column.max_width)
-            if need > have and not column.width:
+            if need > have and (column.grow or not column.width):
                 natural[position], grown = need, True
         if grown:
             self._placed_for = -1
@@ -129,7 +129,10 @@ class Widths(Generic[R]):
         return self._placed
 
     def _place(self, room: int) -> Sequence[Placed[R]]:
-        least = [min(width, LEAST_GROWING) if column.grow else width for column, width in zip(self._columns, self._natural, strict=True)]
+        least = [
+            (column.width or min(natural, LEAST_GROWING)) if column.grow else natural
+            for column, natural in zip(self._columns, self._natural, strict=True)
+        ]
         kept = list(range(len(self._columns)))
         while sum(least[i] + GAP for i in kept) - GAP > room:
             expendable = [i for i in kept if self._columns[i].priority]

@@ -160,6 +160,11 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         return self._rows.shown()
 
     @property
+    def total(self) -> int:
+        """How many rows there are, shown or not."""
+        return self._rows.total
+
+    @property
     def sorting(self) -> tuple[str, bool]:
         """Name of the column it is sorted by (empty: as the rows come), and whether descending."""
         return self._sort, self._descending
