@@ -241,6 +241,14 @@ class SnapshotTally:
         self.state: SnapshotState = "live"
         self.created_ns = self.last_good_ns = self.deleted_ns = 0
 
+    @classmethod
+    def of(cls, row: SnapshotView) -> SnapshotTally:
+        """Go on from what ``freeze`` has returned."""
+        tally = cls(row.id)
+        tally.owner, tally.op, tally.state, tally.root = row.owner, row.op, row.state, row.root
+        tally.created_ns, tally.last_good_ns, tally.deleted_ns = row.created_ns, row.last_good_ns, row.deleted_ns
+        return tally
+
     def freeze(self) -> SnapshotView:
         """As it is now."""
         return SnapshotView(

@@ -9,12 +9,15 @@ from bisect import bisect_right
 import msgspec
 import zstandard
 
+from seatrial.clock import thread_cpu_s
 from seatrial_tui.source.state import RunState
 from seatrial_tui.source.tape import Place
 
-SPACING = 20_000
-"""Records between two at first: less than a second of folding. Twice as many each time there are too many checkpoints."""
-KEPT_BYTES = 32 << 20
+SPACING = 10_000
+"""Records between two at least. Twice as many each time there are too many checkpoints."""
+SHARE = 0.1
+"""Of the time that reading takes, which making checkpoints may add."""
+KEPT_BYTES = 16 << 20
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,27 +36,27 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         return loaded
 
 
-def checkpoint(state: RunState, place: Place, lock: threading.Lock) -> Checkpoint:
-    """Of a state that others read under ``lock``; compressed after the lock is given back."""
-    with lock:
-        pickled = pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL)
-    return Checkpoint(place=place, seq=state.seq, reached_ns=state.reached_ns, packed=zstandard.compress(pickled, level=1))
-
-
 class Checkpoints:
     """The checkpoints of one run, about evenly spread over its records, bounded in bytes. Threading: one owner."""
 
     def __init__(self, *, spacing: int = SPACING, kept_bytes: int = KEPT_BYTES) -> None:
         self._spacing, self._kept_bytes = spacing, kept_bytes
         self._all: list[Checkpoint] = []
+        self._not_before_s = 0.0
 
     def due(self, state: RunState) -> bool:
-        """Whether one shall be made here. They are made in the order of the journal."""
-        return state.seq >= (self._all[-1].seq if self._all else 0) + self._spacing
+        """Whether one shall be made here, by the thread that reads; they are made in the order of the journal."""
+        return state.seq >= (self._all[-1].seq if self._all else 0) + self._spacing and thread_cpu_s() >= self._not_before_s
 
-    def add(self, checkpoint: Checkpoint) -> None:
-        """Keep this position."""
-        self._all.append(checkpoint)
+    def make(self, state: RunState, place: Place, lock: threading.Lock) -> None:
+        """Keep this position of a state that others read under ``lock``."""
+        began_s = thread_cpu_s()
+        with lock:
+            pickled = pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL)
+        packed = zstandard.compress(pickled, level=1)
+        self._all.append(Checkpoint(place=place, seq=state.seq, reached_ns=state.reached_ns, packed=packed))
+        ended_s = thread_cpu_s()
+        self._not_before_s = ended_s + (ended_s - began_s) / SHARE
         while len(self._all) > 1 and sum(len(each.packed) for each in self._all) > self._kept_bytes:
             # From the last backwards, so that the newest stays and the distances stay even.
             self._all = self._all[::-2][::-1]

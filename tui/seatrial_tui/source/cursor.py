@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seatrial.history.reader import JournalGap
-from seatrial_tui.source.checkpoints import Checkpoint, Checkpoints, checkpoint
+from seatrial_tui.source.checkpoints import Checkpoint, Checkpoints
 from seatrial_tui.source.state import RunState
 from seatrial_tui.source.tape import Tape
 
@@ -43,7 +43,7 @@ class Cursor:
         if checkpoints.due(self.state):
             place = self._tape.place
             if place is not None:
-                checkpoints.add(checkpoint(self.state, place, self._lock))
+                checkpoints.make(self.state, place, self._lock)
 
     def close(self) -> None:
         """Give the files back."""
