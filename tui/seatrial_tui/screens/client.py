@@ -28,6 +28,9 @@ from seatrial_tui.screens.client_facts import facts
 from seatrial_tui.screens.client_tables import ERRORS, SNAPSHOTS, TIMELINE, Step, began_ns, is_error, step_key
 from seatrial_tui.source.moment import Moment, RunSource, TimelineRow
 
+_FRAME_CELLS = 4
+"""Border and padding around the facts."""
+
 
 class ClientScreen(Screen[None]):
     """Threading: the screen's thread only. The application calls ``show`` a few times a second."""
@@ -93,6 +96,9 @@ class ClientScreen(Screen[None]):
         self._timeline.focus()
         self.show(self.run.moment())
 
+    def on_resize(self) -> None:
+        self._show()
+
     def show(self, moment: Moment) -> None:
         """Show the client at this moment."""
         if moment is not self._moment:
@@ -108,7 +114,7 @@ class ClientScreen(Screen[None]):
         if self._row is None:
             self._facts.show([[("This client is not there at this moment of the run.", Tone.FAINT)]])
         else:
-            self._facts.show(facts(self._row, moment.now_ns, self._facts.size.width))
+            self._facts.show(facts(self._row, moment.now_ns, self.size.width - _FRAME_CELLS))
         steps = self._ages.at(self.run.timeline(self.client), moment.now_ns)
         self._timeline.show(steps)
         self._errors.show([step for step in steps if is_error(step.row)])
@@ -120,7 +126,7 @@ class ClientScreen(Screen[None]):
     def _known_snapshots(self) -> Sequence[SnapshotView]:
         """The source makes them anew each time; those that are equal stay the same objects, so that they are not painted again."""
         before = {row.id: row for row in self._snapshots.shown}
-        return [known if (known := before.get(row.id)) == row and known else row for row in self.run.snapshots(self.client)]
+        return [before[row.id] if before.get(row.id) == row else row for row in self.run.snapshots(self.client)]
 
     def _tell(self) -> None:
         wrong = self._errors.total
