@@ -97,6 +97,11 @@ def load_config(
     return loaded
 
 
+def user_shell(environ: Mapping[str, str] = os.environ) -> str:
+    """The user's shell; empty where none is known."""
+    return environ.get("SHELL", "")
+
+
 def place(configured: str) -> FilePath | None:
     """A directory out of the configuration; None where it is not given."""
     if not configured:

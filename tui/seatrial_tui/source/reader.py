@@ -68,6 +68,7 @@ class RunReader:
         self._moment = Moment()
         self._published_s = self._ticked_s = clock.monotonic_s()
         self._snapshots: tuple[str, dict[str, SnapshotView]] = ("", {})
+        self._finding_times: tuple[int, ...] = ()
         self._thread = threading.Thread(target=self._run, name="run-reader", daemon=True)
         self._thread.start()
 
@@ -131,6 +132,15 @@ class RunReader:
     @property
     def playing(self) -> bool:
         return self._speed > 0
+
+    @property
+    def finding_times(self) -> tuple[int, ...]:
+        """When findings were made, as far as the journal is read; ascending, bounded."""
+        with self._lock:
+            times = self._head.state.finding_times
+            if len(times) != len(self._finding_times):
+                self._finding_times = tuple(times)
+            return self._finding_times
 
     def seek(self, at_ns: int) -> None:
         """Show this moment, within the run; playing goes on from there."""

@@ -18,29 +18,30 @@ class ThemedApp(App[ReturnType]):
 
     def __init__(self, theme: str, shelf: Shelf | None = None) -> None:
         super().__init__()
-        self._shelf = shelf or Shelf()
-        self._complaints = list(self._shelf.current.problems)
-        self._put_on_shelf(self._shelf.current)
+        self.shelf = shelf or Shelf()
+        """All themes; closed with the application."""
+        self._complaints = list(self.shelf.current.problems)
+        self._put_on_shelf(self.shelf.current)
         if theme not in self.available_themes:
-            self._complaints.append(f"there is no theme {theme!r}; there are: {', '.join(sorted(self._shelf.current.themes))}")
+            self._complaints.append(f"there is no theme {theme!r}; there are: {', '.join(sorted(self.shelf.current.themes))}")
             theme = DEFAULT
         self.theme = theme
 
     def on_mount(self) -> None:
-        self._shelf.watch()
+        self.shelf.watch()
         self._complain()
         self.set_interval(0.25, self._look_at_themes)
 
     def on_unmount(self) -> None:
-        self._shelf.close()
+        self.shelf.close()
 
     def _put_on_shelf(self, themes: Themes) -> None:
         for theme in themes.themes.values():
             self.register_theme(theme)
 
     def _look_at_themes(self) -> None:
-        worn = self._shelf.current.themes.get(self.theme)
-        themes = self._shelf.take()
+        worn = self.shelf.current.themes.get(self.theme)
+        themes = self.shelf.take()
         if themes is None:
             return
         self._complaints += themes.problems

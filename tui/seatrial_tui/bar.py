@@ -1,0 +1,102 @@
+"""The line of panes: their numbers, names, and which one is in front; at its end how the run and the screen stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from seatrial.report.prose import cells, shorten
+from seatrial_tui.lines.tones import Cell, Tone, Toned
+
+_GAP = "  "
+_SHORT = 3
+"""Letters of a name where there is no room for the whole of it."""
+
+
+class Tab(NamedTuple):
+    """One entry."""
+
+    name: str
+    title: str
+    mark: Cell = ""
+    """Beside the title: how many there are of what it shows."""
+
+
+class PaneBar(Toned):
+    """One line. Where it is narrow, first the titles are shortened, then the status at the end."""
+
+    DEFAULT_CSS = "PaneBar { height: 1; width: 1fr; background: $panel; }"
+
+    class Picked(Message):
+        """Somebody clicked on a tab."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tabs: Sequence[Tab] = ()
+        self._current = ""
+        self._status: Sequence[Cell] = ()
+        self._places: list[tuple[int, int, str]] = []
+
+    def show(self, tabs: Sequence[Tab], current: str, status: Sequence[Cell]) -> None:
+        """Show these, if they are others than before."""
+        if (tabs, current, status) != (self._tabs, self._current, self._status):
+            self._tabs, self._current, self._status = tabs, current, status
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        base, width = self.rich_style, self.size.width
+        status = [(text, tone) for text, tone in map(_toned, self._status) if text]
+        end = sum(cells(text) + len(_GAP) for text, _ in status)
+        segments, used = self._lay_out(width - end, base)
+        room = width - used
+        if end > room:
+            status = [(shorten(text, max(0, room - len(_GAP))), tone) for text, tone in status[:1]] if room > len(_GAP) + 4 else []
+            end = sum(cells(text) + len(_GAP) for text, _ in status)
+        segments.append(Segment(" " * max(0, width - used - end), base))
+        for text, tone in status:
+            segments += [Segment(text, base + self.tone(tone)), Segment(_GAP, base)]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _lay_out(self, room: int, base: Style) -> tuple[list[Segment], int]:
+        """The tabs, in the longest form that fits; remembers where each stands."""
+        forms = [[self._parts(number, tab, length) for number, tab in enumerate(self._tabs, 1)] for length in (None, _SHORT, 0)]
+        parts = next((form for form in forms if sum(map(_length, form)) <= room), forms[-1])
+        segments, self._places, x = list[Segment](), [], 0
+        for tab, ((text, _), (mark, tone)) in zip(self._tabs, parts, strict=True):
+            style = base + self.tone(Tone.HEAD) + Style(reverse=True) if tab.name == self._current else base
+            segments.append(Segment(text, style))
+            if mark:
+                segments.append(Segment(mark, base + self.tone(tone) + Style(reverse=tab.name == self._current)))
+            segments.append(Segment(" ", base))
+            begin, x = x, x + cells(text) + cells(mark) + 1
+            self._places.append((begin, x, tab.name))
+        return segments, x
+
+    @staticmethod
+    def _parts(number: int, tab: Tab, length: int | None) -> list[tuple[str, Tone]]:
+        title = tab.title if length is None else tab.title[:length]
+        mark, tone = _toned(tab.mark)
+        return [(f" {number} {title} " if title else f" {number} ", Tone.PLAIN), (f"{mark} " if mark else "", tone)]
+
+    def on_click(self, event: events.Click) -> None:
+        for begin, end, name in self._places:
+            if begin <= event.x < end:
+                self.post_message(self.Picked(name))
+
+
+def _toned(cell: Cell) -> tuple[str, Tone]:
+    return (cell, Tone.PLAIN) if isinstance(cell, str) else cell
+
+
+def _length(parts: list[tuple[str, Tone]]) -> int:
+    return sum(cells(text) for text, _ in parts) + 1

@@ -1,0 +1,53 @@
+"""Requests to engines, off the screen's thread: an engine that answers slowly must not hold up a key press."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from seatrial.errors import SeatrialError
+from seatrial.harness.control import request
+
+
+class Answer(NamedTuple):
+    """What became of one request."""
+
+    command: str
+    text: str
+    """The engine's answer, or why there is none."""
+    refused: bool
+
+
+class Requests:
+    """Sends one request after the other.
+
+    Threading: ``send`` and ``answers`` from any thread; one daemon thread of its own asks. ``close`` does not wait for a request
+    under way: it has a deadline of its own.
+    """
+
+    def __init__(self) -> None:
+        self._to_ask: queue.SimpleQueue[tuple[Path, str, str] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="requests", daemon=True).start()
+
+    def send(self, run: Path, command: str, argument: str = "") -> None:
+        """Ask the engine of this run directory."""
+        self._to_ask.put((run, command, argument))
+
+    def answers(self) -> list[Answer]:
+        """Those that have come since the last call."""
+        return [self._answers.get() for _ in range(self._answers.qsize())]
+
+    def close(self) -> None:
+        """Take no more."""
+        self._to_ask.put(None)
+
+    def _work(self) -> None:
+        while (asked := self._to_ask.get()) is not None:
+            run, command, argument = asked
+            try:
+                self._answers.put(Answer(command, request(run, command, argument), refused=False))
+            except SeatrialError as error:
+                self._answers.put(Answer(command, f"{error.what}{f': {error.remedy}' if error.remedy else ''}", refused=True))
