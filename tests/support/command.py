@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import socket
+import struct
 import subprocess
 import sys
+import termios
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,21 +135,27 @@ class World:
         runs_dir: Path | None = None,
         prologue: str = "",
         cwd: Path | None = None,
+        terminal: bool = False,
     ) -> Command:
-        """Start ``seatrial``; a variable of ``env`` that is empty is left out. ``prologue`` is Python that the process runs first."""
+        """Start ``seatrial``; a variable of ``env`` that is empty is left out. ``prologue`` is Python that the process runs first.
+
+        ``terminal``: standard input and output are one, of 80 columns.
+        """
         environment = {name: value for name, value in (self.environment() | (env or {})).items() if value}
         number = len(self._commands)
         out, err = self.root / f"{number}.out", self.root / f"{number}.err"
         known = set(self.runs(runs_dir))
-        if arguments[0] == "run":
+        if arguments[:1] == ("run",):
             arguments = (*arguments, "--runs-dir", str(runs_dir or self.runs_dir))
         program = f"{prologue}\nfrom seatrial.cli.main import main\nmain()"
         argv = [sys.executable, "-c", program] if prologue else [sys.executable, "-m", "seatrial.cli.main"]
-        with out.open("wb") as out_file, err.open("wb") as err_file:
+        with ExitStack() as files:
+            out_file, err_file = (files.enter_context(path.open("wb")) for path in (out, err))
+            screen = files.enter_context(_terminal(out)) if terminal else None
             process = subprocess.Popen(
                 [*argv, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out_file,
+                stdin=subprocess.DEVNULL if screen is None else screen,
+                stdout=out_file if screen is None else screen,
                 stderr=err_file,
                 env=environment,
                 cwd=cwd or self.root,
@@ -218,6 +229,26 @@ def world(root: Path, *, runs: str = "runs") -> Iterator[World]:
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def _terminal(copy: Path) -> Iterator[int]:
+    """A terminal to be handed down; what is written to it is kept in ``copy`` by a thread that ends when nobody holds it any more."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+
+    def keep() -> None:
+        with copy.open("ab") as file, suppress(OSError):  # its end reads as an error
+            while data := os.read(ours, 1 << 16):
+                file.write(data)
+                file.flush()
+        os.close(ours)
+
+    threading.Thread(target=keep, name="terminal", daemon=True).start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
 
 
 def _events(run: Path) -> list[Event]:

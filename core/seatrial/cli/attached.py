@@ -61,18 +61,20 @@ def _show(engine: EngineProcess, options: RunOptions) -> ExitCode:
 
 
 def _await_end(engine: EngineProcess) -> ExitCode:
-    """Cut the tie where the run still goes on, and wait; Ctrl-C then ends it at once."""
-    code = engine.wait(SOON_S)
-    if code is None:
-        engine.close()
-        click.echo("the run stops: heal, verify, report; Ctrl-C ends it at once", err=True)
-    while code is None:
+    """Cut the tie where the run still goes on, and wait; Ctrl-C ends it at once."""
+    patience_s: float | None = SOON_S
+    while True:
         try:
-            code = engine.wait()
+            code = engine.wait(patience_s)
+            if code is not None:
+                return code
+            engine.close()
+            patience_s = None
+            click.echo("the run stops: heal, verify, report; Ctrl-C ends it at once", err=True)
         except KeyboardInterrupt:
+            engine.close()
             click.echo("the run is ended at once", err=True)
             engine.end_at_once()
-    return code
 
 
 def _tell_the_end(engine: EngineProcess) -> None:

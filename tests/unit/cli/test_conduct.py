@@ -6,11 +6,12 @@ import io
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,14 @@ import pytest
 from seatrial.cli.conduct import ABORT_S, Conductor
 from seatrial.cli.lines import Lines, Narrator
 from seatrial.cli.terminal import Screen
+from seatrial.cli.tether import Tether
 from seatrial.clock import VirtualClock
 from seatrial.errors import TargetError, UsageError
 from seatrial.history.events import Record
 from seatrial.history.fold import RunFold
 from seatrial.history.view import RunView
 from seatrial.verdicts import ExitCode, Verdict
+from tests.support.waiting import eventually
 from tests.unit.report.story import OTTER, Story, flipped
 
 WAIT_S = 10.0
@@ -37,6 +40,7 @@ class ToldTrial:
         self.directory: Path | None = None
         self.fold = RunFold()
         self.stops: list[tuple[bool, str, bool]] = []
+        self.steered_by: list[str] = []
         self.stopping, self.ending = threading.Event(), threading.Event()
 
     def view(self) -> RunView:
@@ -51,8 +55,9 @@ class ToldTrial:
         finally:
             story.close()
 
-    def stop(self, *, now: bool, reason: str, interrupted: bool = False) -> None:
+    def stop(self, *, now: bool, reason: str, interrupted: bool = False, by: str = "") -> None:
         self.stops.append((now, reason, interrupted))
+        self.steered_by.append(by)
         (self.ending if now else self.stopping).set()
 
 
@@ -178,6 +183,73 @@ def test_a_trial_that_ignores_its_abort_is_left_behind_after_a_while(tmp_path: P
     narrator = Passing(Screen(io.StringIO()), signal.SIGTERM, signal.SIGTERM)
     Conductor(ToldTrial(tmp_path / "run-1", stuck), narrator, clock=clock, leave=leave).conduct()
     assert set(left) == {ExitCode.INTERRUPTED}
+
+
+class Looking(Signalling):
+    """Looks away, as a dashboard that vanishes does, when the run has come to its chaos phase; then sends signals."""
+
+    def __init__(self, dashboard: socket.socket, trial: ToldTrial, *signals: signal.Signals) -> None:
+        super().__init__(Screen(io.StringIO()), *signals)
+        self._dashboard, self._trial = dashboard, trial
+
+    def tick(self, view: RunView) -> None:
+        if view.phase is not None and view.phase.name == "chaos":
+            self._dashboard.close()
+            if self._trial.stops:
+                super().tick(view)
+
+
+@pytest.fixture
+def tied(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Tether, socket.socket]]:
+    monkeypatch.setattr("seatrial.cli.tether._keep_output", lambda _: None)
+    theirs, ours = socket.socketpair()
+    with theirs:
+        yield Tether(ours.detach()), theirs
+
+
+def test_a_dashboard_that_vanishes_stops_the_run_cleanly_without_interrupting_it(
+    tmp_path: Path, tied: tuple[Tether, socket.socket]
+) -> None:
+    tether, dashboard = tied
+    trial = ToldTrial(tmp_path / "run-1", until_stopped)
+    Conductor(trial, Looking(dashboard, trial), tether=tether).conduct()
+    ((now, reason, interrupted),) = trial.stops
+    assert (now, interrupted, trial.steered_by) == (False, False, ["dashboard"])
+    assert "vanished" in reason
+
+
+def test_a_signal_after_the_dashboard_has_vanished_ends_the_run_at_once(tmp_path: Path, tied: tuple[Tether, socket.socket]) -> None:
+    tether, dashboard = tied
+    trial = ToldTrial(tmp_path / "run-1", until_aborted)
+    Conductor(trial, Looking(dashboard, trial, signal.SIGTERM), tether=tether).conduct()
+    assert [(now, by) for (now, *_), by in zip(trial.stops, trial.steered_by, strict=True)] == [(False, "dashboard"), (True, "")]
+
+
+def test_a_dashboard_that_vanishes_from_a_run_that_stops_already_changes_nothing(
+    tmp_path: Path, tied: tuple[Tether, socket.socket]
+) -> None:
+    tether, dashboard = tied
+
+    def until_unseen(trial: ToldTrial, story: Story) -> ExitCode:
+        story.set_up()
+        assert trial.stopping.wait(WAIT_S)
+        dashboard.close()
+        assert eventually(lambda: not any(thread.name == "tether" for thread in threading.enumerate()))
+        return ExitCode.INTERRUPTED
+
+    trial = ToldTrial(tmp_path / "run-1", until_unseen)
+    Conductor(trial, Signalling(Screen(io.StringIO()), signal.SIGTERM), tether=tether).conduct()
+    assert trial.steered_by == [""]
+
+
+def test_a_reader_that_is_lost_stops_no_run_that_is_tied(tmp_path: Path, tied: tuple[Tether, socket.socket]) -> None:
+    class Deaf(Lines):
+        lost = True
+
+    tether, _ = tied
+    trial = ToldTrial(tmp_path / "run-1", clean)
+    assert Conductor(trial, Deaf(Screen(io.StringIO()), 42), tether=tether).conduct() is ExitCode.PASS
+    assert not trial.stops
 
 
 def test_an_error_of_the_trial_is_raised_after_the_report(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class StagedTrial:
     def view(self) -> RunView:
         return self._fold.view()
 
-    def stop(self, *, now: bool, reason: str, interrupted: bool = False) -> None:
+    def stop(self, *, now: bool, reason: str, interrupted: bool = False, by: str = "") -> None:
         raise AssertionError("nobody asked for that")
 
     def run(self) -> ExitCode:

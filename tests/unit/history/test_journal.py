@@ -13,7 +13,7 @@ import pytest
 from seatrial.clock import VirtualClock
 from seatrial.errors import HarnessError, UsageError
 from seatrial.history import journal as journal_module
-from seatrial.history.events import ErrorInfo, Event, Finding, Invoke, Record, Result, Steer, Trees
+from seatrial.history.events import ErrorInfo, Event, Finding, Invoke, Record, Result, RunEnded, Steer, Trees
 from seatrial.history.journal import Journal, is_running, read_journal, split_trees
 from seatrial.history.segments import MAX_LINE_BYTES, compress_segment, packed_path, plain_path, segment_numbers
 from seatrial.verdicts import Outcome, Verdict
@@ -244,3 +244,12 @@ def test_invoke_defaults_are_left_out_of_the_line(tmp_path: Path) -> None:
     journal.append(Invoke(op="1", client="c", action="a", index=0, mutates=False))
     journal.close()
     assert b"options" not in plain_path(tmp_path, 1).read_bytes()
+
+
+def test_nothing_follows_the_end_of_a_run(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, ballast_bytes=0)
+    journal.append(RunEnded(verdict=Verdict.PASS, exit_code=0))
+    with pytest.raises(HarnessError, match="has its last record"):
+        journal.append(steer(0))
+    journal.close()
+    assert [type(record.event) for record in read_journal(tmp_path)] == [RunEnded]

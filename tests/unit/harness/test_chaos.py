@@ -1,0 +1,173 @@
+"""The chaos phase: what its workers do, and what becomes of those who come and go. The engine is told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from seatrial.clock import SYSTEM_CLOCK
+from seatrial.config.model import ActionName, Preset
+from seatrial.context import CancelToken, Context, new_client_contexts, unwrap_context
+from seatrial.errors import OperationError, TargetError, UsageError
+from seatrial.harness.chaos import Chaos
+from tests.support.waiting import eventually
+
+WAIT_S = 10.0
+
+
+class ToldEngine:
+    """Keeps what each client did. ``go_on`` is what every random action waits for."""
+
+    def __init__(self, preset: Preset) -> None:
+        self.preset, self.gate = preset, SimpleNamespace(turn_away=lambda: None)
+        self.did: list[tuple[str, str]] = []
+        self.acting: set[str] = set()
+        self.go_on = threading.Event()
+        self.refuses: Exception | None = None
+
+    def join(self, ctx: Context) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.note(ctx, "join")
+
+    def leave(self, ctx: Context) -> None:
+        self.note(ctx, "leave")
+
+    def exec_action(self, ctx: Context, name: ActionName) -> None:
+        self.note(ctx, name.value)
+
+    def random_action(self, ctx: Context) -> None:
+        self.acting.add(unwrap_context(ctx).id)
+        assert self.go_on.wait(WAIT_S)
+        self.note(ctx, "random")
+
+    def note(self, ctx: Context, what: str) -> None:
+        self.did.append((unwrap_context(ctx).id, what))
+
+    def of(self, client: str) -> list[str]:
+        return [what for who, what in self.did if who == client]
+
+
+class Stage:
+    """A phase under way: its clients stand in the middle of their first random action."""
+
+    def __init__(self, clients: int = 2, **preset: Any) -> None:
+        self.engine = ToldEngine(Preset(**({"actions_per_client": 3} | preset)))
+        self.chaos = Chaos(self.engine, clock=SYSTEM_CLOCK, fail_fast=False)  # type: ignore[arg-type]  # a double
+        self.cancel = CancelToken()
+        self.contexts = new_client_contexts(Context(cancel=self.cancel), clients)
+        self.ids = [unwrap_context(ctx).id for ctx in self.contexts]
+        self.left: list[str] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        if self.engine.preset.actions_per_client or self.engine.preset.duration_s:
+            assert eventually(lambda: len(self.engine.acting) == clients)
+
+    def _run(self) -> None:
+        self.left = [unwrap_context(ctx).id for ctx in self.chaos.run(self.contexts)]
+
+    def end(self) -> None:
+        self.engine.go_on.set()
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+
+    def add(self) -> str:
+        ctx = self.chaos.newcomer(Context(cancel=self.cancel))
+        self.chaos.add(ctx)
+        return unwrap_context(ctx).id
+
+
+def test_what_is_asked_is_done_between_two_actions_on_the_clients_own_turn() -> None:
+    stage = Stage(steps=[ActionName.WRITE])
+    first, second = stage.ids
+    stage.chaos.members.ask_snapshot(first)
+    stage.chaos.members.ask_to_leave(second)
+    stage.end()
+    assert stage.engine.of(first) == ["write-random-files", "random", "snapshot-root", "random", "random"]
+    assert stage.engine.of(second) == ["write-random-files", "random", "leave"]
+    assert stage.left == [first]
+
+
+def test_a_snapshot_asked_of_one_that_leaves_is_taken_before_it_goes() -> None:
+    stage = Stage()
+    stage.chaos.members.ask_snapshot(stage.ids[0])
+    stage.chaos.members.ask_to_leave(stage.ids[0])
+    stage.end()
+    assert stage.engine.of(stage.ids[0]) == ["random", "snapshot-root", "leave"]
+
+
+def test_a_newcomer_joins_and_acts_at_random_but_has_missed_the_steps() -> None:
+    stage = Stage(clients=1, steps=[ActionName.WRITE])
+    newcomer = stage.add()
+    stage.end()
+    assert stage.engine.of(newcomer) == ["join", "random", "random", "random"]
+    assert stage.left == [*stage.ids, newcomer]
+
+
+def test_a_newcomer_that_the_server_does_not_take_is_told_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(clients=1)
+    stage.engine.refuses = OperationError("no more users", cause="denied")
+    with caplog.at_level(logging.WARNING):
+        newcomer = stage.add()
+        stage.end()
+    assert stage.engine.of(newcomer) == []
+    assert stage.left == stage.ids
+    assert f"{newcomer} could not join: no more users" in caplog.text
+
+
+def test_a_newcomer_that_finds_the_server_broken_ends_the_run() -> None:
+    broken = TargetError("the server is gone")
+    engine = ToldEngine(Preset(actions_per_client=1))
+    chaos = Chaos(engine, clock=SYSTEM_CLOCK, fail_fast=False)  # type: ignore[arg-type]  # a double
+    (first,) = new_client_contexts(None, 1)
+
+    def while_it_acts() -> None:
+        assert eventually(lambda: engine.acting)
+        engine.refuses = broken
+        chaos.add(chaos.newcomer(Context()))
+        engine.go_on.set()
+
+    asking = threading.Thread(target=while_it_acts)
+    asking.start()
+    with pytest.raises(TargetError, match="the server is gone"):
+        chaos.run([first])
+    asking.join(WAIT_S)
+
+
+def test_once_the_phase_ends_nobody_comes_or_goes_but_who_was_asked_to_leave_leaves() -> None:
+    stage = Stage()
+    stage.chaos.members.ask_to_leave(stage.ids[0])
+    stage.chaos.end()
+    with pytest.raises(UsageError, match="no client acts now"):
+        stage.add()
+    stage.end()
+    assert stage.left == stage.ids[1:]
+    assert stage.engine.of(stage.ids[1]) == ["random"]
+
+
+def test_a_run_that_is_ended_at_once_waits_for_nobody_to_leave() -> None:
+    stage = Stage()
+    stage.chaos.members.ask_to_leave(stage.ids[0])
+    stage.cancel.cancel("now")
+    stage.end()
+    assert "leave" not in stage.engine.of(stage.ids[0])
+
+
+def test_nobody_joins_where_there_are_no_random_actions() -> None:
+    stage = Stage(actions_per_client=0)
+    stage.end()
+    with pytest.raises(UsageError, match="no random actions"):
+        stage.chaos.newcomer(Context())
+
+
+def test_nobody_joins_when_all_have_done_their_actions() -> None:
+    stage = Stage()
+    ctx = stage.chaos.newcomer(Context())
+    stage.end()
+    with pytest.raises(UsageError, match="no client acts any more"):
+        stage.chaos.add(ctx)
+    assert stage.left == stage.ids
