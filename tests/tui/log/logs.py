@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.history.events import Finding
 from seatrial.history.view import RunView, SnapshotView
@@ -14,8 +17,6 @@ from seatrial_tui.messages import CopyText
 from seatrial_tui.panes.server_log.pane import ServerLogPane
 from seatrial_tui.panes.server_log.view import LogView
 from seatrial_tui.source.moment import Moment, TimelineRow
-from textual.app import App, ComposeResult
-from textual.pilot import Pilot
 
 DEADLINE_S = 20.0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -16,6 +17,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from seatrial_tui.lines.tones import Tone, Toned
+from seatrial_tui.log.lines import LogLine
 from seatrial_tui.log.listing import Listing
 from seatrial_tui.log.logfile import LogFile, LogState
 from seatrial_tui.panes.server_log.layout import GUTTER, MARK, SIGNS, TONES, Row, Stamps, cells_of, characters_in, rows_of, shown_text
@@ -27,6 +29,28 @@ COPY_PATIENCE_S = 0.25
 _STRIPS_KEPT = 512
 _SIDEWAYS = 8
 _RETRY_S = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class _Styles:
+    """The styles under one theme."""
+
+    base: Style
+    tones: Mapping[Tone, Style]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What one painting of the rows has in common."""
+
+    rows: Sequence[Row]
+    left: int
+    """Cells of text that are scrolled out."""
+    room: int
+    """Cells for text."""
+    width: int
+    styles: _Styles
+    selection: Selection | None
 
 
 class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
@@ -70,7 +94,9 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._rows_key: object = None
         self._painted_key: object = None
         self._open_bytes = 0
-        self._strips: LRUCache[tuple[int, int, int], Strip] = LRUCache(_STRIPS_KEPT)
+        self._strips: LRUCache[tuple[int, int, int, int], Strip] = LRUCache(_STRIPS_KEPT)
+        self._palette: _Styles | None = None
+        self._window: _Window | None = None  # while the rows are painted
         self.following, self.wrapped, self.stamps = True, False, Stamps.CLOCK
         self.empty = ""
         """What to say where there is no line."""
@@ -175,7 +201,7 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
             self.virtual_size = size
         else:
             self.set_reactive(Widget.virtual_size, size)
-            self.vertical_scrollbar.window_virtual_size = size.height
+            self._turn_bar()
         self._placing = True
         self.scroll_y, self.scroll_x = self.validate_scroll_y(self.scroll_y), self.validate_scroll_x(self.scroll_x)
         self._placing = False
@@ -189,10 +215,20 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
             self._skip = skip
             self.refresh()
 
+    def _turn_bar(self) -> None:
+        """Move the scroll bar, where that can be seen: else it would be painted for every line that comes."""
+        bar, cells, height, top = self.vertical_scrollbar, 8 * self._page, max(1, self.virtual_size.height), self.scroll_y
+        before = max(1, bar.window_virtual_size)
+        if (cells * self._page // height, cells * top // height) != (cells * self._page // before, cells * bar.position // before):
+            bar.window_virtual_size, bar.position = height, top
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
+        """Instead of what ``ScrollView`` does."""
         if round(old_value) == round(new_value):
             return
+        if self.show_vertical_scrollbar:
+            self._turn_bar()
+        self.refresh()
         self._skip = 0
         if not self._placing:
             self.moves += 1
@@ -200,6 +236,7 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
                 self.stop_following()
 
     def on_resize(self) -> None:
+        self._strips.clear()
         self._settle()
 
     # -- rows
@@ -249,63 +286,74 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     # -- painting
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """All rows at once: what they need is fetched once."""
-        self._laid_out()
+        """All rows at once: what they need is found once."""
         self._painted_key = self._key()
-        return super().render_lines(crop)
+        self._window = self._look_through()
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._window = None
+
+    def _look_through(self) -> _Window:
+        left = 0 if self.wrapped else self.scroll_offset.x
+        return _Window(self._laid_out(), left, self._room, self.size.width, self._styles(), self.text_selection)
 
     def render_line(self, y: int) -> Strip:
         """One row of the screen."""
-        rows, width, base = self._laid_out(), self.size.width, self.rich_style
-        if y < len(rows):
-            return self._row(rows[y], base)
-        if y == 0 and not rows:
-            return Strip([Segment(self.empty[:width], self.tone(Tone.FAINT))]).crop_extend(0, width, base)
-        return Strip.blank(width, base)
+        painting = self._window is not None
+        window = self._window or self._look_through()
+        if y >= len(window.rows):
+            text = self.empty[: window.width] if y == 0 else ""
+            style = window.styles.tones[Tone.FAINT] if text else window.styles.base
+            return Strip([Segment(text.ljust(window.width), style)], window.width)
+        row = window.rows[y]
+        strip = self._strip(row, window)
+        if painting:
+            return strip
+        # The mouse asks where it is. On the way to the screen that would cost more than all the rest.
+        first = row.begin + (characters_in(row.text, window.left) if window.left else 0)
+        return strip.apply_offsets(first - GUTTER, row.place)
 
-    def _row(self, row: Row, base: Style) -> Strip:
-        room, left = self._room, 0 if self.wrapped else self.scroll_offset.x
+    def _strip(self, row: Row, window: _Window) -> Strip:
+        """A row, from the first cell in sight on, as wide as the widget."""
         if row.line is None:
-            return Strip([Segment(" " * GUTTER + "…", self.tone(Tone.FAINT))]).crop_extend(0, self.size.width, base)
-        strip = self._strip(row)
-        if not self.wrapped and strip.cell_length > left + room:
-            cut = Strip([*strip.crop(left, left + room - 1), Segment("›", self.tone(Tone.FAINT))], room)
-        else:
-            cut = strip.crop(left, left + room) if left else strip
-        first = row.begin + characters_in(row.text, left) if left else row.begin
-        joined = Strip([self._sign(row), *cut], GUTTER + cut.cell_length)
-        return joined.crop_extend(0, self.size.width, base).apply_offsets(first - GUTTER, row.place)
-
-    def _sign(self, row: Row) -> Segment:
-        if row.line is None or row.begin:
-            return Segment(" " * GUTTER, self.rich_style)
-        if row.line.number == self._marked:
-            return Segment(f"{MARK} ", self.tone(Tone.ACCENT))
-        return Segment(f"{SIGNS[row.line.level]} ", self.tone(TONES[row.line.level]))
-
-    def _strip(self, row: Row) -> Strip:
-        """The text of a row, as long as it is."""
-        if row.line is None:
-            return Strip([])
-        key = (row.line.number, row.begin, row.end)
-        selection = self.text_selection
-        known = self._strips.get(key) if selection is None else None
+            return _joined([Segment(" " * GUTTER + "…", window.styles.tones[Tone.FAINT])], window)
+        key = (row.line.number, row.begin, row.end, window.left)
+        known = self._strips.get(key) if window.selection is None else None
         if known is not None:
             return known
-        tone = Tone.ACCENT if row.line.number == self._marked and TONES[row.line.level] is Tone.PLAIN else TONES[row.line.level]
-        edge = min(max(row.stamp, row.begin), row.end)
-        parts = [(row.begin, edge, self.tone(Tone.FAINT)), (edge, row.end, self.tone(tone))]
-        span = selection.get_span(row.place) if selection is not None else None
-        if span is not None:
-            chosen = self.screen.get_component_rich_style("screen--selection")
-            parts = _overlaid(parts, max(0, span[0]), span[1] if span[1] >= 0 else row.end, chosen)
-        strip = Strip([Segment(row.text[begin:end], style) for begin, end, style in parts if begin < end])
-        if selection is None:
+        strip = _joined([self._sign(row, window.styles), *_cut(self._segments(row, row.line, window), window)], window)
+        if window.selection is None:
             self._strips[key] = strip
         return strip
 
+    def _sign(self, row: Row, styles: _Styles) -> Segment:
+        if row.line is None or row.begin:
+            return Segment(" " * GUTTER, styles.base)
+        if row.line.number == self._marked:
+            return Segment(f"{MARK} ", styles.tones[Tone.ACCENT])
+        return Segment(f"{SIGNS[row.line.level]} ", styles.tones[TONES[row.line.level]])
+
+    def _segments(self, row: Row, line: LogLine, window: _Window) -> list[Segment]:
+        tones, tone = window.styles.tones, TONES[line.level]
+        if line.number == self._marked and tone is Tone.PLAIN:
+            tone = Tone.ACCENT
+        edge = min(max(row.stamp, row.begin), row.end)
+        parts = [(row.begin, edge, tones[Tone.FAINT]), (edge, row.end, tones[tone])]
+        span = window.selection.get_span(row.place) if window.selection is not None else None
+        if span is not None:
+            chosen = self.screen.get_component_rich_style("screen--selection")
+            parts = _overlaid(parts, max(0, span[0]), span[1] if span[1] >= 0 else row.end, chosen)
+        return [Segment(row.text[begin:end], style) for begin, end, style in parts if begin < end]
+
+    def _styles(self) -> _Styles:
+        if self._palette is None:
+            self._palette = _Styles(self.rich_style, {tone: self.tone(tone) for tone in Tone})
+        return self._palette
+
     def notify_style_update(self) -> None:
         super().notify_style_update()
+        self._palette = None
         self._strips.clear()
 
     # -- the mouse's selection
@@ -398,6 +446,22 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._widest = 0
         self._forget()
         self._settle()
+
+
+def _joined(segments: list[Segment], window: _Window) -> Strip:
+    gap = window.width - sum(cells_of(segment.text) for segment in segments)
+    return Strip([*segments, Segment(" " * max(0, gap), window.styles.base)], window.width)
+
+
+def _cut(segments: list[Segment], window: _Window) -> list[Segment]:
+    """What there is room for, with a sign where there is more at the right."""
+    width = sum(cells_of(segment.text) for segment in segments)
+    if not window.left and width <= window.room:
+        return segments
+    end = window.left + window.room
+    if width <= end:
+        return list(Strip(segments, width).crop(window.left, end))
+    return [*Strip(segments, width).crop(window.left, end - 1), Segment("›", window.styles.tones[Tone.FAINT])]
 
 
 def _overlaid(parts: Sequence[tuple[int, int, Style]], begin: int, end: int, style: Style) -> list[tuple[int, int, Style]]:
