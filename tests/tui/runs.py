@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from seatrial.history.fold import RunFold
-from seatrial.history.reader import read_journal
-from seatrial.history.telemetry import TelemetryReader
 from seatrial.history.view import RunView
+from seatrial_tui.source.cursor import Cursor
 from seatrial_tui.source.moment import Moment
+from seatrial_tui.source.reader import RunReader
+from tests.support.waiting import eventually
 
 
 def folded(run_dir: Path) -> RunView:
-    """The view at the end of a run, its last telemetry included."""
-    fold = RunFold()
-    for record in read_journal(run_dir):
-        fold.apply(record)
-    frame = TelemetryReader(run_dir).latest()
-    if frame is not None:
-        fold.apply_frame(frame)
-    return fold.view(force=True)
+    """The view at the end of a run, its telemetry included."""
+    return moment_of(run_dir).view
 
 
-def moment_of(run_dir: Path) -> Moment:
-    """The last moment of a run that has ended."""
-    view = folded(run_dir)
-    return Moment(view=view, now_ns=view.at_ns, begin_ns=view.header.started_ns, end_ns=view.at_ns)
+def moment_of(run_dir: Path, until_ns: int | None = None) -> Moment:
+    """The last moment of a run that has ended, or an earlier one of it."""
+    with closing(Cursor(run_dir, threading.Lock(), _no_gap)) as cursor:
+        while cursor.step(until_ns):
+            pass
+        state = cursor.state
+        view = state.view()
+        return Moment(
+            view=view,
+            samples=state.samples,
+            following=until_ns is None,
+            now_ns=view.at_ns if until_ns is None else until_ns,
+            begin_ns=state.begin_ns,
+            end_ns=state.reached_ns,
+        )
+
+
+@contextmanager
+def reading(run_dir: Path) -> Iterator[RunReader]:
+    """A source that has read the run to its end: for panes that ask for more than the moment."""
+    with closing(RunReader(run_dir)) as source:
+        assert eventually(lambda: source.moment().view.seq and not source.moment().reading)
+        yield source
+
+
+def _no_gap(gap: object) -> None:
+    raise AssertionError(f"a recorded run has a gap: {gap}")

@@ -17,7 +17,7 @@ SPACING = 10_000
 """Records between two at least. Twice as many each time there are too many checkpoints."""
 SHARE = 0.1
 """Of the time that reading takes, which making checkpoints may add."""
-KEPT_BYTES = 16 << 20
+KEPT_BYTES = 32 << 20
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

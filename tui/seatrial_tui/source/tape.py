@@ -42,6 +42,7 @@ class Tape:
         self._records: deque[Record] = deque()
         self._frames: deque[Frame] = deque()
         self._one_by_one = False
+        self._damage: JournalDamagedError | None = None
 
     @property
     def ended(self) -> bool:
@@ -73,6 +74,8 @@ class Tape:
             if item is None:
                 break
             items.append(item)
+        if self._damage is not None and not items:
+            raise self._damage
         return items
 
     def close(self) -> None:
@@ -99,11 +102,14 @@ class Tape:
         return True
 
     def _fill_records(self, limit: int) -> bool:
+        if self._damage is not None:
+            return False
         try:
             records = self._journal.poll(1 if self._one_by_one else limit)
-        except JournalDamagedError:
+        except JournalDamagedError as error:
             if self._one_by_one:
-                raise
+                self._damage = error  # told once there is nothing left before it
+                return False
             # The records before the damage went with the poll that found it: read them again, one by one.
             self._one_by_one = True
             self._journal.close()
