@@ -15,8 +15,6 @@ from seatrial.report.prose import cells, shorten
 from seatrial_tui.lines.tones import Cell, Tone, Toned
 
 _GAP = "  "
-_SHORT = 3
-"""Letters of a name where there is no room for the whole of it."""
 
 
 class Tab(NamedTuple):
@@ -26,10 +24,12 @@ class Tab(NamedTuple):
     title: str
     mark: Cell = ""
     """Beside the title: how many there are of what it shows."""
+    short: str = ""
+    """The title where there is little room; empty for the same."""
 
 
 class PaneBar(Toned):
-    """One line. Where it is narrow, first the titles are shortened, then the status at the end."""
+    """One line. Where it is narrow the tabs come before the status."""
 
     DEFAULT_CSS = "PaneBar { height: 1; width: 1fr; background: $panel; }"
 
@@ -57,7 +57,7 @@ class PaneBar(Toned):
         base, width = self.rich_style, self.size.width
         status = [(text, tone) for text, tone in map(_toned, self._status) if text]
         end = sum(cells(text) + len(_GAP) for text, _ in status)
-        segments, used = self._lay_out(width - end, base)
+        segments, used = self._lay_out(width, width - end, base)
         room = width - used
         if end > room:
             status = [(shorten(text, max(0, room - len(_GAP))), tone) for text, tone in status[:1]] if room > len(_GAP) + 4 else []
@@ -67,10 +67,12 @@ class PaneBar(Toned):
             segments += [Segment(text, base + self.tone(tone)), Segment(_GAP, base)]
         return Strip(segments).adjust_cell_length(width, base)
 
-    def _lay_out(self, room: int, base: Style) -> tuple[list[Segment], int]:
-        """The tabs, in the longest form that fits; remembers where each stands."""
-        forms = [[self._parts(number, tab, length) for number, tab in enumerate(self._tabs, 1)] for length in (None, _SHORT, 0)]
-        parts = next((form for form in forms if sum(map(_length, form)) <= room), forms[-1])
+    def _lay_out(self, width: int, room: int, base: Style) -> tuple[list[Segment], int]:
+        """The tabs, whole where they fit into ``room``, else short, else as numbers; remembers where each stands."""
+        forms = (([tab.title for tab in self._tabs], room), ([tab.short or tab.title for tab in self._tabs], width))
+        laid = (([*map(_parts, range(1, len(self._tabs) + 1), titles, self._tabs)], most) for titles, most in forms)
+        bare = [*map(_parts, range(1, len(self._tabs) + 1), [""] * len(self._tabs), self._tabs)]
+        parts = next((form for form, most in laid if sum(map(_length, form)) <= most), bare)
         segments, self._places, x = list[Segment](), [], 0
         for tab, ((text, _), (mark, tone)) in zip(self._tabs, parts, strict=True):
             style = base + self.tone(Tone.HEAD) + Style(reverse=True) if tab.name == self._current else base
@@ -82,12 +84,6 @@ class PaneBar(Toned):
             self._places.append((begin, x, tab.name))
         return segments, x
 
-    @staticmethod
-    def _parts(number: int, tab: Tab, length: int | None) -> list[tuple[str, Tone]]:
-        title = tab.title if length is None else tab.title[:length]
-        mark, tone = _toned(tab.mark)
-        return [(f" {number} {title} " if title else f" {number} ", Tone.PLAIN), (f"{mark} " if mark else "", tone)]
-
     def on_click(self, event: events.Click) -> None:
         for begin, end, name in self._places:
             if begin <= event.x < end:
@@ -96,6 +92,11 @@ class PaneBar(Toned):
 
 def _toned(cell: Cell) -> tuple[str, Tone]:
     return (cell, Tone.PLAIN) if isinstance(cell, str) else cell
+
+
+def _parts(number: int, title: str, tab: Tab) -> list[tuple[str, Tone]]:
+    text, tone = _toned(tab.mark)
+    return [(f" {number} {title} " if title else f" {number} ", Tone.PLAIN), (f"{text} " if text else "", tone)]
 
 
 def _length(parts: list[tuple[str, Tone]]) -> int:

@@ -9,8 +9,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
-from textual.widgets import Footer
 
 from seatrial.verdicts import Verdict
 from seatrial_tui.bar import PaneBar, Tab
@@ -24,6 +22,7 @@ from seatrial_tui.panes.run.pane import RunPane
 from seatrial_tui.panes.server.pane import ServerPane
 from seatrial_tui.panes.server_log.pane import ServerLogPane
 from seatrial_tui.panes.statistics.pane import StatisticsPane
+from seatrial_tui.screens.keys import KeysFirst, footer
 from seatrial_tui.slider import Span, TimeSlider
 from seatrial_tui.source.moment import Moment
 from seatrial_tui.source.reader import RunReader
@@ -38,10 +37,12 @@ RIGHT: tuple[type[Pane], ...] = (FindingsPane, ServerPane, StatisticsPane, Cache
 ALL: tuple[type[Pane], ...] = (RunPane, *LEFT, *RIGHT)
 SHARED = (StatisticsPane.NAME, CachePane.NAME, DirectoriesPane.NAME)
 """One of these at a time, the last that was asked for."""
+SHORT = {ServerLogPane.NAME: "Log", StatisticsPane.NAME: "Stats", DirectoriesPane.NAME: "Dirs"}
+"""Titles on a narrow screen, where others than usual."""
 _TONES = {Verdict.PASS: Tone.GOOD, Verdict.INCONCLUSIVE: Tone.WARN, Verdict.FAIL: Tone.BAD}
 
 
-class RunScreen(Screen[None]):
+class RunScreen(KeysFirst[None]):
     """Threading: the application's. The application calls ``show`` a few times a second."""
 
     DEFAULT_CSS = """
@@ -85,7 +86,7 @@ class RunScreen(Screen[None]):
             yield Vertical(*(self._panes[pane.NAME] for pane in LEFT), id="left")
             yield Vertical(*(self._panes[pane.NAME] for pane in RIGHT), id="right")
         yield self._slider
-        yield Footer()
+        yield footer()
 
     def on_mount(self) -> None:
         self._arrange()
@@ -115,7 +116,7 @@ class RunScreen(Screen[None]):
                 pane.show(self._moment)
 
     def _show_bar(self) -> None:
-        tabs = [Tab(name, str(self._panes[name].TITLE), self._mark(name)) for name in self._order]
+        tabs = [Tab(name, str(self._panes[name].TITLE), self._mark(name), SHORT.get(name, "")) for name in self._order]
         self._bar.show(tabs, self._current, self._status())
 
     def _show_slider(self) -> None:
