@@ -237,6 +237,8 @@ def test_clients_come_go_and_take_a_snapshot_when_told_and_the_run_passes(place:
     assert eventually(lambda: len(run.events(ClientJoined)) == 2)
     stays, goes = (joined.client for joined in run.events(ClientJoined))
     words = goes.rsplit("-", 5)[0]
+    for client in (stays, goes):
+        run.wait_for(Result, client=client)
     assert "chaos; 2 clients" in tell(place, run, "status")
     assert "no client is called 'nobody'" in refused(place, run, "snapshot", "nobody")
 
