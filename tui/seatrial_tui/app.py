@@ -41,6 +41,8 @@ from seatrial_tui.theming.themed import ThemedApp
 
 TOAST_CELLS = 240
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STEERING = frozenset({"drive", "pause_run", "remark"})
+"""Actions that need an engine."""
 _ASKED_FIRST = {
     "stop-now": ("End the run at once?", "What is there will not be verified."),
     "remove-client": ("Remove this client?", "Its data directory and its cache go; its snapshots stay and will be verified."),
@@ -103,6 +105,8 @@ class Dashboard(ThemedApp[None]):
         self._news = [News() for _ in runs]
         self._at = 0
         self._requests = Requests()
+        self._live = False
+        """Of the run in front."""
         self._leaving = False
         """The run was told to stop, and we go when it has ended."""
 
@@ -141,6 +145,9 @@ class Dashboard(ThemedApp[None]):
             self._tell(number, moment)
             if number == self._at:
                 self._show(moment)
+                if moment.live != self._live:
+                    self._live = moment.live
+                    self.refresh_bindings()
         for answer in self._requests.answers():
             self._toast(answer.text, "warning" if answer.refused else "information")
         if self._engine is not None and self._engine.returncode is not None and self._leaving:
@@ -161,6 +168,10 @@ class Dashboard(ThemedApp[None]):
         self.notify(shorten(plain(text), TOAST_CELLS), severity=known, markup=False)  # type: ignore[arg-type]  # narrowed to three literals
 
     # -- steering
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A run that is over takes no commands, so no key offers them."""
+        return self._live if action in _STEERING else True
 
     @on(Drive)
     def _drive(self, event: Drive) -> None:

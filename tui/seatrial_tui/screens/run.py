@@ -9,6 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
 
 from seatrial.verdicts import Verdict
 from seatrial_tui.bar import PaneBar, Tab
@@ -187,7 +188,7 @@ class RunScreen(KeysFirst[None]):
     def _focus_current(self) -> None:
         pane = self.pane
         for widget in (pane, *pane.query("*")):
-            if widget.focusable:
+            if widget.focusable and all(each.display for each in widget.ancestors_with_self if isinstance(each, Widget)):
                 widget.focus()
                 return
 
