@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seatrial.clock import SYSTEM_CLOCK
+from seatrial.clock import SystemClock
 from seatrial.history.events import ClientJoined, Event, Finding, Result, RunEnded, Steer
 from seatrial.history.frames import ClientFrame, Frame
 from seatrial.history.journal import Journal
@@ -158,18 +158,25 @@ def test_facts_and_telemetry_of_a_run_appear_as_another_thread_writes_them(tmp_p
         assert comparable(reader.moment().view) == truth(tmp_path)
 
 
-def test_a_fact_is_shown_soon(tmp_path: Path) -> None:
-    """The best of many: how long one takes on a busy machine says nothing about us."""
-    with engine(tmp_path) as journal, shown(tmp_path) as reader:
-        journal.append(PLAN)
-        assert caught_up(reader)
-        took_s = []
-        for number in range(8):
-            began_s = SYSTEM_CLOCK.monotonic_s()
+class Waits(SystemClock):
+    """Notes for how long it is waited on."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        self.longest_s = max(self.longest_s, timeout_s)
+        return super().wait(event, timeout_s)
+
+
+def test_while_a_run_is_live_two_looks_at_it_are_never_far_apart(tmp_path: Path) -> None:
+    """A fact shall be shown within 0.3 s; how long a busy machine takes for its part says nothing about us."""
+    clock = Waits()
+    with engine(tmp_path) as journal, closing(RunReader(tmp_path, clock)) as reader:
+        for number in range(20):
             journal.append(Steer(command="remark", argument=str(number)))
             assert eventually(lambda: reader.moment().view.seq == journal.last_seq)
-            took_s.append(SYSTEM_CLOCK.monotonic_s() - began_s)
-        assert min(took_s) < 0.3
+        assert 0 < clock.longest_s <= 0.15
 
 
 def test_a_run_that_is_killed_is_no_longer_live_and_shows_all_it_wrote(tmp_path: Path) -> None:
