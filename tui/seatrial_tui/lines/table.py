@@ -10,7 +10,6 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -28,7 +27,7 @@ __all__ = ["Column", "LineTable"]
 
 HEADER_LINES = 1
 LINES_KEPT = 512
-"""Painted lines in memory: more than a screen has."""
+"""Painted lines in memory: more than a screen has. Beyond that all are forgotten, and those in sight are painted once more."""
 
 
 @dataclass(slots=True)
@@ -132,7 +131,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         self._selected_key = ""
         self._bar: FilterBar | None = None
         self._palette: _Palette | None = None
-        self._lines: LRUCache[str, _Line[R]] = LRUCache(LINES_KEPT)
+        self._lines: dict[str, _Line[R]] = {}
         self._on_screen: list[tuple[R, bool] | None] = []
         self._placed: Sequence[Placed[R]] = ()
 
@@ -275,8 +274,8 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         return True
 
     def _forget_strips(self) -> None:
-        for key in self._lines.keys():  # noqa: SIM118 - Textual's cache is no mapping
-            self._lines[key].strip = None
+        for line in self._lines.values():
+            line.strip = None
 
     def on_resize(self) -> None:
         in_sight = 0 <= self._cursor - self.scroll_offset.y < max(1, len(self._on_screen))  # before the change
@@ -344,8 +343,9 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         key, row = self._rows.key(line), self._rows[line]
         known = self._lines.get(key)
         if known is None or known.row is not row:
-            known = _Line(row, [split(column.cell(row)) for column in self._columns])
-            self._lines[key] = known
+            if len(self._lines) >= LINES_KEPT:
+                self._lines.clear()
+            known = self._lines[key] = _Line(row, [split(column.cell(row)) for column in self._columns])
         return known
 
     def _row(self, line: int) -> Strip:
