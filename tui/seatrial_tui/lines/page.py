@@ -62,6 +62,8 @@ class Page(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._lines: list[Text] = []
         self._laid_out = 0
         """The width for which the lines are."""
+        self._stale = False
+        """Other colours than those of the lines: they are asked for when it is painted, because the styles are not there before."""
 
     def show(self, paragraphs: Iterable[Paragraph]) -> None:
         """Show these; the place to which it was scrolled stays as far as it is there."""
@@ -81,8 +83,7 @@ class Page(Toned, ScrollView, can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        if self._laid_out:
-            self._lay_out()
+        self._stale = True
 
     @property
     def _width(self) -> int:
@@ -92,9 +93,13 @@ class Page(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         width = self._laid_out = self._width
         if not width:
             return
-        self._lines = [line for paragraph in self._paragraphs for line in self._wrapped(paragraph, width)]
+        self._break_lines(width)
         self.virtual_size = Size(width, len(self._lines))
         self.refresh()
+
+    def _break_lines(self, width: int) -> None:
+        self._stale = False
+        self._lines = [line for paragraph in self._paragraphs for line in self._wrapped(paragraph, width)]
 
     def _wrapped(self, paragraph: Paragraph, width: int) -> Iterable[Text]:
         text = Text(end="")
@@ -109,6 +114,8 @@ class Page(Toned, ScrollView, can_focus=True, inherit_bindings=False):
             yield Text.assemble((label if number == 0 else " " * cells(label), faint), line)
 
     def render_line(self, y: int) -> Strip:
+        if self._stale:
+            self._break_lines(self._laid_out)
         at = y + self.scroll_offset.y
         base = self.rich_style
         if at >= len(self._lines):
