@@ -101,7 +101,7 @@ def test_columns_that_must_stay_are_scrolled_to_and_new_rows_do_not_scroll_back(
     table = table_of(items(3), tuple(_text_column(f"c{number}", width=20) for number in range(4)))
 
     async def act(app: Stage, pilot: Pilot[None]) -> None:
-        await until(lambda: "c0" in app.text)
+        await until(lambda: table.show_horizontal_scrollbar)
         assert "c3" not in app.lines[0]
         await pilot.press("right", "right", "right")
         await until(lambda: table.scroll_offset.x == 3)
@@ -200,6 +200,7 @@ def test_a_selection_that_was_scrolled_away_from_is_not_jumped_back_to() -> None
     table = table_of(items(100))
 
     async def act(app: Stage, pilot: Pilot[None]) -> None:
+        await until(lambda: table.show_vertical_scrollbar)
         table.select("k1")
         table.scroll_to(y=50, animate=False)
         await until(lambda: "k50 " in app.text)
