@@ -107,7 +107,7 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
 
     def jump_to_offset(self, offset: int) -> None:
         """Show the place in the log that was written when it was ``offset`` bytes long, all lines around it, and mark it."""
-        self._jump = offset
+        self._jump, self._seek = offset, None
         self._view.stop_following()
         self._set_filter("")
         self._look(newest=True)
@@ -186,6 +186,11 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
                 self._view.go_to(number)
 
     # -- titles
+
+    @on(LogView.Moved)
+    def _moved(self, event: LogView.Moved) -> None:
+        event.stop()
+        self._tell()
 
     def _tell(self) -> None:
         told = (self._title(), self._position())
@@ -290,7 +295,7 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
             self._typing = None
         if pattern == self._filter:
             return
-        if not self._view.following and self._seek is None:
+        if not self._view.following and self._seek is None and self._jump is None:
             numbers = self._listing.numbers(*self._view.in_sight)
             self._seek = (numbers[0], self._view.moves) if numbers else None
         self._filter, self._broken = pattern, ""

@@ -11,6 +11,7 @@ from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Offset, Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
@@ -80,6 +81,9 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         Binding("t", "stamps", "Timestamps", id="log.timestamps"),
     ]
 
+    class Moved(Message):
+        """Somebody has scrolled, or following began or ended."""
+
     def __init__(self, log: LogFile) -> None:
         super().__init__()
         self._log = log
@@ -143,6 +147,7 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         """Whatever comes, what is in sight stays there."""
         if self.following:
             self.following, self._seen = False, self._listing.lines
+            self.post_message(self.Moved())
 
     def text_of(self, begin: int, end: int) -> list[str]:
         """What is shown of the lines at these places, at most ``COPY_LINES``."""
@@ -232,6 +237,7 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._skip = 0
         if not self._placing:
             self.moves += 1
+            self.post_message(self.Moved())
             if new_value < min(old_value, self.max_scroll_y):
                 self.stop_following()
 
@@ -421,9 +427,11 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     def action_last(self) -> None:
         self.following = True
         self._settle()
+        self.post_message(self.Moved())
 
     def action_sideways(self, steps: int) -> None:
-        self.scroll_to(x=self.scroll_offset.x + steps * _SIDEWAYS, animate=False)
+        self._fit()  # how wide the lines in sight are was learned when they were painted
+        self.scroll_to(x=self.scroll_offset.x + steps * _SIDEWAYS, animate=False, force=True)
 
     def _wish(self, top: int) -> None:
         self.scroll_to(y=top, animate=False)
