@@ -100,8 +100,9 @@ def test_a_dashboard_that_is_killed_before_anybody_acts_leaves_the_run_to_stop_c
 
 
 def test_a_run_that_is_detached_goes_on_to_its_own_end_and_is_found_again(place: World) -> None:
-    run = show(place, *SHORT[:3], "1s", dashboard="engine.detach(); return 0")
+    run = show(place, *SHORT[:3], "4s", dashboard="engine.detach(); return 0")
     assert run.end() == ExitCode.PASS, run.err
+    assert not run.events(RunEnded), "nobody has waited for it"
     assert f"run {run.directory.name} goes on" in run.out
     again = f"{run.directory.name} --runs-dir {place.runs_dir}"
     assert f"watch it   seatrial watch {again}\n" in run.out
@@ -137,6 +138,7 @@ def test_a_dashboard_that_fails_is_reported_after_the_run_has_stopped_cleanly(pl
     assert "ZeroDivisionError: of the dashboard" in run.err
     (report,) = (path for path in place.temporary.iterdir() if path.name.startswith(CRASH_REPORT))
     assert str(report) in run.err
+    assert "PASS  exit code 0" in run.out
     end = ended(place, run)
     assert (end.verdict, end.aborted, phases_done(run)[-1]) == (Verdict.PASS, False, "report")
 
@@ -179,6 +181,18 @@ def test_who_asks_for_lines_gets_them_on_a_terminal_too(place: World, flag: tupl
     run = place.start(*SHORT, *flag, terminal=True, prologue=stand_in())
     assert run.end() == ExitCode.PASS, run.err
     assert "shown" not in run.out
+
+
+def test_a_terminal_that_can_only_type_gets_lines(place: World) -> None:
+    run = place.start(*SHORT, terminal=True, prologue=stand_in(), env={"TERM": "dumb"})
+    assert run.end() == ExitCode.PASS, run.err
+    assert "PASS  exit code 0" in run.out
+
+
+def test_without_keys_there_are_lines(place: World) -> None:
+    run = place.start(*SHORT, prologue=f"{stand_in()}\nsys.stdout.isatty = lambda: True")
+    assert run.end() == ExitCode.PASS, run.err
+    assert "PASS  exit code 0" in run.out
 
 
 def test_a_tie_that_is_none_is_refused(place: World) -> None:

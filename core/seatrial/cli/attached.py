@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from seatrial.cli.run_options import RunOptions, arguments, settings_of
 from seatrial.cli.tether import ENGINE_LOG
 from seatrial.config.loader import load_config
 from seatrial.config.model import UiSettings
+from seatrial.errors import SeatrialError
 from seatrial.report.prose import plain
 from seatrial.verdicts import ExitCode, worst_exit_code
 
@@ -39,6 +40,8 @@ def run_shown(options: RunOptions) -> ExitCode:
             return ended.code
         except BaseException:
             _await_end(engine)
+            with suppress(SeatrialError):  # what the dashboard ended with is the one to show
+                _tell_the_end(engine)
             raise
         if engine.detached:
             _tell_the_way_back(engine.directory, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -18,8 +19,8 @@ WHERE = "seatrial_tui.command"
 
 
 def has_screen() -> bool:
-    """Whether a dashboard can be shown here: somebody sees it, and somebody's keys reach it."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    """Whether a dashboard can be shown here: somebody sees it, somebody's keys reach it, and the terminal is more than a typewriter."""
+    return os.environ.get("TERM") != "dumb" and all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def dashboard() -> Callable[[Sequence[Path], EngineProcess | None, UiSettings], ExitCode]:
