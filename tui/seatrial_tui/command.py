@@ -12,6 +12,7 @@ from seatrial.verdicts import ExitCode
 if TYPE_CHECKING:
     from seatrial.config.model import UiSettings
     from seatrial_tui.app import Dashboard, Engine
+    from seatrial_tui.screens.launch import Launch
 
 
 def dashboard(runs: Sequence[Path], engine: Engine | None, ui: UiSettings) -> ExitCode:
@@ -29,6 +30,9 @@ def dashboard(runs: Sequence[Path], engine: Engine | None, ui: UiSettings) -> Ex
 
 
 def launch() -> Sequence[str] | None:
-    """Show what can be run; the arguments of ``seatrial`` that do what was chosen, None where nothing was."""
-    chosen: Sequence[str] | None = import_module("seatrial_tui.screens.launch").Launch().run()
+    """Show what can be run; the arguments of ``seatrial`` that do what was chosen, None where nothing was. Raises as ``dashboard`` does."""
+    app: Launch = import_module("seatrial_tui.screens.launch").Launch()
+    chosen = app.run()
+    if app.crash is not None:
+        raise app.crash
     return chosen

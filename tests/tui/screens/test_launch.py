@@ -18,6 +18,7 @@ from seatrial_tui.lines.table import LineTable
 from seatrial_tui.screens.choose import ChooseScreen
 from seatrial_tui.screens.help import HelpScreen
 from seatrial_tui.screens.launch import Launch
+from seatrial_tui.theming.shelf import user_folder
 from tests.tui.screens.still import SIZES, drive, text_of, until
 from tests.unit.report.story import clean_run, damaged_run
 
@@ -94,6 +95,43 @@ def test_keys_alone_make_the_arguments(surroundings: Path, keys: list[str], argv
 
     drive(app, steps)
     assert app.return_value == argv
+
+
+def test_what_is_said_follows_the_selection(surroundings: Path) -> None:
+    app = Launch()
+
+    async def steps(pilot: Pilot[tuple[str, ...] | None]) -> None:
+        screen = await ready(pilot)
+        assert about(screen).startswith("smoke\n")
+        await pilot.press("down")
+        await until(pilot, lambda: about(screen).startswith("many-small-files\n"))
+        few = next(line for line in about(screen).splitlines() if "disk" in line)
+        await pilot.press("c", *"1000")
+        await until(pilot, lambda: few not in about(screen) and "seatrial run many-small-files --clients 1000" in about(screen))
+
+    drive(app, steps, (160, 50))
+
+
+def test_the_users_theme_and_keys_are_taken_and_a_broken_theme_is_told(surroundings: Path) -> None:
+    themes = user_folder()
+    themes.mkdir(parents=True)
+    (themes / "broken.toml").write_text("name = [")
+    Path("config.toml").write_text('[ui]\ntheme = "seatrial-light"\n[ui.keys]\n"launch.runs" = "f2"\n"no-such" = "x"\n')
+    clean_run(create_run(surroundings, "smoke").path)
+    app = Launch()
+
+    async def steps(pilot: Pilot[tuple[str, ...] | None]) -> None:
+        screen = await ready(pilot)
+        await until(pilot, lambda: "✓ PASS" in text_of(app))
+        assert app.theme == "seatrial-light"
+        assert ["broken.toml" in toast.message for toast in app._notifications] == [True]
+        runs = screen.query_one("#runs LineTable")
+        await pilot.press("r")
+        assert app.focused is not runs, "the key it had is free"
+        await pilot.press("f2")
+        await until(pilot, lambda: app.focused is runs)
+
+    drive(app, steps)
 
 
 def test_enter_on_a_former_run_shows_it(surroundings: Path) -> None:
@@ -198,8 +236,10 @@ def test_a_defect_in_the_thread_ends_the_screen_instead_of_leaving_it_empty(surr
     async def steps(pilot: Pilot[tuple[str, ...] | None]) -> None:
         await until(pilot, lambda: not pilot.app.is_running)
 
+    app = Launch()
     with pytest.raises(ZeroDivisionError, match="a defect"):
-        drive(Launch(), steps)
+        drive(app, steps)
+    assert isinstance(app.crash, ZeroDivisionError), "who runs it writes the crash report"
 
 
 def test_the_first_frame_needs_nothing_heavy() -> None:

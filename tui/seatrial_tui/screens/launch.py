@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 if TYPE_CHECKING:
+    from seatrial.config.model import UiSettings
     from seatrial_tui.screens.choose import ChooseScreen
     from seatrial_tui.screens.offers import News, Offers, Unreadable
     from seatrial_tui.theming.shelf import Themes
@@ -49,11 +50,11 @@ class Launch(App[tuple[str, ...] | None]):
             self.news = news
 
     class Dressed(Message):
-        """The thread has read the themes; ``theme`` is the one to wear."""
+        """The thread has read the themes, and what the user wants of them and of the keys."""
 
-        def __init__(self, themes: Themes, theme: str) -> None:
+        def __init__(self, themes: Themes, ui: UiSettings) -> None:
             super().__init__()
-            self.themes, self.wanted = themes, theme
+            self.themes, self.ui = themes, ui
 
     class Broke(Message):
         """The thread has ended by a defect."""
@@ -64,6 +65,8 @@ class Launch(App[tuple[str, ...] | None]):
 
     def __init__(self, config_file: Path | None = None) -> None:
         super().__init__()
+        self.crash: Exception | None = None
+        """What ended it, where it was a defect of ours."""
         self._config_file = config_file
         self._thread: threading.Thread | None = None
         self._chooser: ChooseScreen | None = None
@@ -94,8 +97,8 @@ class Launch(App[tuple[str, ...] | None]):
     def _tell(self, news: News) -> None:
         offers = import_module("seatrial_tui.screens.offers")
         if isinstance(news, offers.Offers):
-            shelf = import_module("seatrial_tui.theming.shelf")
-            self.post_message(self.Dressed(shelf.Shelf().current, news.loaded.config.ui.theme))
+            themes = import_module("seatrial_tui.theming.shelf").Shelf().current
+            self.post_message(self.Dressed(themes, news.loaded.config.ui))
         self.post_message(self.Told(news))
 
     # -- its news
@@ -103,8 +106,13 @@ class Launch(App[tuple[str, ...] | None]):
     def on_launch_dressed(self, event: Dressed) -> None:
         for theme in event.themes.themes.values():
             self.register_theme(theme)
-        if event.wanted in event.themes.themes:
-            self.theme = event.wanted
+        if event.ui.theme in event.themes.themes:
+            self.theme = event.ui.theme
+        for problem in event.themes.problems:
+            self.notify(import_module("seatrial.report.prose").plain(problem), severity="warning", markup=False)
+        keymap, choose = import_module("seatrial_tui.keymap"), import_module("seatrial_tui.screens.choose")
+        known = keymap.commands(type(self), choose.ChooseScreen, choose.LineTable, choose.Page)
+        self.set_keymap(keymap.mapped(event.ui.keys, known).keymap)  # what fits no command is told by the dashboard, which has them all
 
     async def on_launch_told(self, event: Told) -> None:
         offers = import_module("seatrial_tui.screens.offers")
@@ -126,6 +134,12 @@ class Launch(App[tuple[str, ...] | None]):
 
     def on_launch_broke(self, event: Broke) -> None:
         raise event.error
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Keep the defect for the crash report instead of painting it with all local values. Textual has no public hook for this."""
+        self.crash = self.crash or error
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
 
     # -- keys
 
