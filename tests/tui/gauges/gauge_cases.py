@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from seatrial.clock import SYSTEM_CLOCK
-from seatrial.history.events import Event, PlanEvent, Record
+from seatrial.history.events import Event, Finding, PlanEvent, Record
 from seatrial.history.fold import RunFold
 from seatrial.history.frames import Frame
 from seatrial.history.reader import read_journal
@@ -44,7 +44,7 @@ class NoRun:
     def snapshots(self, client: str) -> Sequence[SnapshotView]:
         return ()
 
-    def findings(self, group: str) -> Sequence[object]:
+    def findings(self, group: str) -> Sequence[Finding]:
         return ()
 
     def circumstances(self, group: str) -> Circumstances | None:

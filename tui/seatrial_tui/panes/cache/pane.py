@@ -50,6 +50,7 @@ those that the target reports; a target that reports no caches is no fault. A co
     def __init__(self, run: RunSource) -> None:
         super().__init__(run)
         self._moment = Moment()
+        self._told: RunView | None = None
         self._rows, self._growth = CacheRows(), Growth(lambda sample, path: sample.caches.get(path, -1))
         self._note, self._detail = Sheet(), Sheet(id="cache-detail")
         self._table = LineTable(COLUMNS, key=lambda row: row.key)
@@ -61,10 +62,11 @@ those that the target reports; a target that reports no caches is no fault. A co
         yield self._detail
 
     def show(self, moment: Moment) -> None:
-        before, self._moment = self._moment, moment
-        view = moment.view
+        self._moment = moment
+        view, told = moment.view, self._told
         sampled = self._growth.look(moment.samples)
-        if sampled or view.frame is not before.view.frame or view.clients is not before.view.clients:
+        if sampled or told is None or view.frame is not told.frame or view.clients is not told.clients:
+            self._told = view
             self._show_rows(view)
         self._show_detail()
 

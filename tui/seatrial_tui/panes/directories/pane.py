@@ -21,6 +21,7 @@ from seatrial_tui.panes.pane import Exported, Pane
 from seatrial_tui.source.moment import Moment, RunSource, Sample
 
 _LEAST_TABLE_LINES = 5
+_LOOK_S = 0.5
 
 
 class DirectoriesPane(Pane):
@@ -51,7 +52,6 @@ watched only while the run goes on and this pane is seen."""
         self._rows, self._growth, self._watcher = DirectoryRows(), Growth(_size_of), Watcher()
         self._told: tuple[object, ...] = (None,) * 5
         self._second = -1
-        self._visible = False
         self._note, self._detail = Sheet(), Sheet(id="directory-detail")
         self._table = LineTable(COLUMNS, key=lambda row: row.path)
 
@@ -60,13 +60,8 @@ watched only while the run goes on and this pane is seen."""
         yield self._table
         yield self._detail
 
-    def on_show(self) -> None:
-        self._visible = True
-        self._keep_watch()
-
-    def on_hide(self) -> None:
-        self._visible = False
-        self._keep_watch()
+    def on_mount(self) -> None:
+        self.set_interval(_LOOK_S, self._look)
 
     def on_unmount(self) -> None:
         self._watcher.close()
@@ -113,10 +108,11 @@ watched only while the run goes on and this pane is seen."""
         if row is not None:
             self.post_message(CopyText(row.path, "path of a directory"))
 
-    def _keep_watch(self) -> None:
-        """While it can be seen."""
-        if self._visible:
+    def _look(self) -> None:
+        """What has been seen is shown also where the moment stands still; nobody watches for a pane that nobody sees."""
+        if self.is_on_screen and self.screen.is_current:
             self._watcher.start()
+            self.show(self._moment)
         else:
             self._watcher.stop()
 

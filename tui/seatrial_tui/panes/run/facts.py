@@ -30,7 +30,7 @@ def elapsed_s(shown: Moment) -> float:
 
 def broken_off(shown: Moment) -> bool:
     """The journal has no end, and nobody writes one any more."""
-    return not shown.live and shown.view.end is None and bool(shown.view.seq) and shown.now_ns >= shown.end_ns
+    return not shown.live and not shown.reading and shown.view.end is None and bool(shown.view.seq) and shown.now_ns >= shown.end_ns
 
 
 def subject(view: RunView) -> Cell:
@@ -86,6 +86,9 @@ def progress(shown: Moment, width: int) -> Line:
     view = shown.view
     if shown.problem:
         return [(shown.problem, Tone.BAD)]
+    if shown.reading and shown.end_ns > shown.begin_ns:
+        read = min(1.0, max(0, view.at_ns - shown.begin_ns) / (shown.end_ns - shown.begin_ns))
+        return packed([(0, ["reading the journal"]), (1, [(meter(read, 30), Tone.ACCENT)]), (0, [f"{read:4.0%}"])], width)
     if view.end is not None:
         return _ended(view.end)
     if broken_off(shown):
@@ -107,7 +110,7 @@ def progress(shown: Moment, width: int) -> Line:
 def _ended(end: EndView) -> Line:
     code = end.event.exit_code
     meaning = next((text for known, text in MEANING.items() if known == code), "unknown")
-    return [("■ ABORTED" if end.event.aborted else "■ ended", Tone.HEAD), f"  {end.event.reason or meaning}, exit code {code}"]
+    return [("■ ABORTED" if end.event.aborted else "■ ended", Tone.HEAD), f"  exit code {code}: {end.event.reason or meaning}"]
 
 
 def _fraction(phase: PhaseView, now_ns: int) -> float | None:
