@@ -57,6 +57,22 @@ def test_each_defect_is_one_line_with_sign_word_kind_and_count(failed_run: Path,
     drive(app, steps, size)
 
 
+def test_in_a_narrow_column_verdict_damage_count_and_message_stay(failed_run: Path) -> None:
+    run = StillRun.of(failed_run)
+    app, pane = hosted(run)
+
+    async def steps(pilot: Pilot[None]) -> None:
+        pane.show(run.moment())
+        await until(pilot, lambda: "flipped" in text_of(app))
+        (line,) = (line for line in text_of(app).splitlines() if " flipped " in line)
+        (group,) = (group for group in run.view.findings if group.first.damage == "flipped")
+        assert "✗ FAIL" in line
+        assert f"{group.count} x" in line
+        assert group.first.message[:8] in line
+
+    drive(app, steps, (46, 12))
+
+
 def test_the_gravest_comes_first_then_what_was_seen_last(failed_run: Path) -> None:
     run = StillRun.of(failed_run)
 

@@ -32,7 +32,7 @@ class FindingScreen(Screen[None]):
     DEFAULT_CSS = "FindingScreen > Page { border: round $accent; border-title-color: $accent; padding: 0 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "leave", "Back", id="finding.back"),
-        Binding("left_square_bracket", "step(-1)", "Previous", id="finding.previous"),
+        Binding("left_square_bracket", "step(-1)", "Prev", id="finding.previous"),
         Binding("right_square_bracket", "step(1)", "Next", id="finding.next"),
         Binding("l", "log", "Log", id="finding.log"),
         Binding("y", "copy", "Copy", id="finding.copy"),

@@ -30,7 +30,7 @@ def _count(group: FindingGroup) -> Cell:
 
 COLUMNS: Sequence[Column[FindingGroup]] = (
     Column(name="verdict", title="verdict", cell=lambda group: verdict_cell(group.verdict), value=lambda group: group.verdict.name),
-    Column(name="check", title="check", cell=lambda group: group.check, max_width=16),
+    Column(name="check", title="check", cell=lambda group: group.check, max_width=16, priority=1),
     Column(name="damage", title="damage", cell=lambda group: group.first.damage, max_width=14),
     Column(name="count", title="count", cell=_count, value=lambda group: group.count, right=True),
     Column(name="message", title="message", cell=lambda group: group.first.message, max_width=120, grow=True),
@@ -39,7 +39,7 @@ COLUMNS: Sequence[Column[FindingGroup]] = (
         title="first UTC",
         cell=lambda group: moment(group.first_ns)[_CLOCK],
         value=lambda group: group.first_ns,
-        priority=2,
+        priority=3,
     ),
     Column(
         name="last_seen_ns",
@@ -48,9 +48,9 @@ COLUMNS: Sequence[Column[FindingGroup]] = (
         value=lambda group: group.last_ns,
         priority=1,
     ),
-    Column(name="client", title="client", cell=lambda group: group.first.client, max_width=20, priority=4),
-    Column(name="snapshot", title="snapshot", cell=lambda group: (group.first.snapshot, Tone.FAINT), max_width=10, priority=5),
-    Column(name="path", title="path", cell=lambda group: group.first.path, max_width=40, priority=3, middle=True),
+    Column(name="client", title="client", cell=lambda group: group.first.client, max_width=20, priority=5),
+    Column(name="snapshot", title="snapshot", cell=lambda group: (group.first.snapshot, Tone.FAINT), max_width=10, priority=6),
+    Column(name="path", title="path", cell=lambda group: group.first.path, max_width=40, priority=4, middle=True),
 )
 
 
