@@ -87,6 +87,7 @@ def test_findings_are_stepped_through_in_both_directions(failed_run: Path) -> No
     times = [record.at_ns for record in read_journal(failed_run) if isinstance(record.event, Finding)]
     with closing(RunReader(failed_run)) as reader:
         assert eventually(lambda: reader.moment().view.end is not None)
+        assert reader.finding_times == tuple(times)
         assert not reader.step_finding(forward=True)
         back = []
         while reader.step_finding(forward=False):

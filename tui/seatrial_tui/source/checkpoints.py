@@ -31,8 +31,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def state(self) -> RunState:
         """A state of one's own."""
-        # Our own bytes, which have never left this process.
-        loaded: RunState = pickle.loads(zstandard.decompress(self.packed))  # noqa: S301
+        loaded: RunState = pickle.loads(zstandard.decompress(self.packed))  # noqa: S301  (our own bytes: they never left this process)
         return loaded
 
 
