@@ -87,14 +87,16 @@ def _columns(samples: Sequence[Sample], value: Getter, width: int, step_s: int) 
     highest: list[float | None] = [None] * width
     told = [False] * width
     for sample in reversed(samples):
-        column = min(width - 1, width - 1 - (last - sample.at_ns // step_ns))  # a wall clock may jump back
+        column = width - 1 - last + sample.at_ns // step_ns
         if column < 0:
             break
+        if column >= width:  # a wall clock has jumped back
+            continue
         told[column] = True
         one = value(sample)
-        if one is not None and math.isfinite(one):
-            so_far = highest[column]
-            highest[column] = one if so_far is None else max(so_far, one)
+        so_far = highest[column]
+        if one is not None and (so_far is None or one > so_far):
+            highest[column] = one
     _carry(highest, told, max(_CARRIED_STEPS, _CARRIED_S // step_s))
     return highest
 

@@ -56,6 +56,8 @@ was told, the lowest bar zero."""
         yield self._sheet
 
     def show(self, moment: Moment) -> None:
+        if moment is self._moment:
+            return
         self._moment = moment
         self.set_class(moment.view.paused, "-paused")
         self.border_subtitle = "PAUSED" if moment.view.paused else ""
