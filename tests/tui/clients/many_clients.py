@@ -31,7 +31,9 @@ class ManyClients:
         self.now_ns = BEGIN_NS
         self._fold, self._timelines = RunFold(), Timelines()
         self._seq = self._op = 0
-        self.tell(PlanEvent(run_id="20261122_020304-many", preset="smoke", seed=7, target="embedded", repo_path_prefix="/repo", settings={}))
+        self.tell(
+            PlanEvent(run_id="20261122_020304-many", preset="smoke", seed=7, target="embedded", repo_path_prefix="/repo", settings={})
+        )
         for number in range(clients):
             self.join(number)
 
