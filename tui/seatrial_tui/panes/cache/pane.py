@@ -15,7 +15,7 @@ from seatrial_tui.lines.growth import Growth
 from seatrial_tui.lines.plot import Plot, binary_ceiling
 from seatrial_tui.lines.sheet import Line, Sheet, fit, meter, packed
 from seatrial_tui.lines.table import LineTable
-from seatrial_tui.lines.tones import Tone
+from seatrial_tui.lines.tones import Cell, Tone
 from seatrial_tui.messages import CopyText, OpenShell
 from seatrial_tui.panes.cache.rows import COLUMNS, CacheRow, CacheRows
 from seatrial_tui.panes.pane import Exported, Pane
@@ -143,5 +143,6 @@ those that the target reports; a target that reports no caches is no fault. A co
         lines: list[Line] = []
         for name, amount in shown:
             share = amount / whole
-            lines.append([(f"{plain(name)[: _LABEL - 1]:<{_LABEL}}", Tone.FAINT), f"{size(amount):>10}  {meter(share, bar)} {share:4.0%}"])
+            label: Cell = (f"{plain(name)[: _LABEL - 1]:<{_LABEL}}", Tone.FAINT)
+            lines.append([label, f"{size(amount):>10}  ", (meter(share, bar), Tone.ACCENT), f" {share:4.0%}"])
         return [fit(line, width) for line in lines]
