@@ -58,7 +58,8 @@ def _done(log: LogFile, scan: Scan) -> bool:
     return eventually(lambda: scan.state.ended or scan.state.bytes == log.state.indexed_bytes == size)
 
 
-PIECES = st.lists(st.binary(max_size=40) | st.sampled_from([b"\n", b"an error\n", b"err"]), max_size=20)
+WORDS = st.sampled_from([b"\n", b"an error\n", b"err", b"a", b"\n\n", "ü漢\nerr\n".encode(), b"x" * 2_100 + b"err\n"])
+PIECES = st.lists(st.binary(max_size=40) | st.lists(WORDS, max_size=5).map(b"".join), max_size=20)
 
 
 def _scanners() -> list[psutil.Process]:
@@ -135,6 +136,12 @@ def test_a_filter_that_is_given_up_ends_while_it_is_stuck(log: LogFile, scans: l
     scan.close()
     scan.join()
     assert not _scanners()
+
+
+def test_a_pattern_that_cannot_be_handed_over_is_told(log: LogFile, scans: list[Scan]) -> None:
+    scans.append(scan := Scan(log, "a\0b"))
+    assert eventually(lambda: scan.state.ended)
+    assert "null" in scan.state.ended
 
 
 def test_a_filter_begun_before_there_is_a_log_waits_for_it(tmp_path: Path, scans: list[Scan]) -> None:

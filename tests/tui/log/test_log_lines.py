@@ -101,6 +101,10 @@ def test_a_broken_filter_is_refused(pattern: str) -> None:
         compile_filter(pattern)
 
 
+def test_a_filter_of_uncertain_future_is_taken_without_a_warning() -> None:
+    assert compile_filter("[[a]") is not None
+
+
 @pytest.mark.parametrize("pattern", ["", "!"])
 def test_a_filter_that_says_nothing_is_none(pattern: str) -> None:
     assert compile_filter(pattern) is None

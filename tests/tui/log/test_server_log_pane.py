@@ -178,7 +178,7 @@ def test_scrolled_sideways_it_stays_there_when_lines_come(log: Path) -> None:
         write_lines(log, 1_000, 1)
         await until(pilot, lambda: "›" in app.text())
         await pilot.press("right", "right")
-        await until(pilot, lambda: "│   FO  request number=1000" in app.text())
+        await until(pilot, lambda: "│ ✖ ROR request number=1000" in app.text())
         write_lines(log, 1_001, 100)
         await until(pilot, lambda: "│   FO  request number=1099" in app.text())
         assert app.view.scroll_offset.x == 16

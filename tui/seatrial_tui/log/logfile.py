@@ -18,7 +18,7 @@ from seatrial_tui.log.lines import LogLine, parse
 from seatrial_tui.log.pages import PAGE_LINES, Pages
 from seatrial_tui.log.text import LINE_BYTES
 
-PATIENCE_S = 0.005
+PATIENCE_S = 0.003
 """So long a caller waits for what is not in memory: a page that the system still holds comes in a tenth of that."""
 _POLL_S = 0.1
 _STEP_BYTES = 1 << 20

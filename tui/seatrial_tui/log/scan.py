@@ -94,8 +94,8 @@ class Scan:
         try:
             if found == generation:
                 self._run(fd, generation)
-        except OSError as error:
-            self._end(f"the process of the filter cannot be started or read: {error.strerror or error}")
+        except (OSError, ValueError) as error:  # ValueError: a pattern that cannot be an argument, such as one with a NUL
+            self._end(f"the process of the filter cannot be started or read: {error}")
         finally:
             os.close(fd)
 

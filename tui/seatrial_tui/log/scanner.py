@@ -16,6 +16,7 @@ import sys
 from array import array
 from types import FrameType
 
+from seatrial.observe.serverlog import LINE_LIMIT
 from seatrial_tui.log.text import LINE_BYTES, Filter, compile_filter, line_text
 
 HEADER = struct.Struct("<QQIIBB2x")
@@ -80,8 +81,10 @@ class Scanner:
         self.bytes += len(data)
         begin, *rest = data.split(b"\n")
         self._lengthen(begin)
-        for piece in rest:
-            if self._matches():
+        texts = _harmless(data)
+        for at, piece in enumerate(rest):
+            # The first one may have begun in the data before.
+            if self._matches(texts[at] if at and texts else None):
                 found.append(self.lines)
                 self._kept += 1
                 if self._kept >= self._most:
@@ -101,14 +104,29 @@ class Scanner:
         """Whether the line that is not complete yet matches so far."""
         return bool(self._length) and not self.ended and self._matches()
 
-    def _matches(self) -> bool:
+    def _matches(self, text: str | None = None) -> bool:
+        """Whether the line matches whose bytes are in ``_head``, and its text here, if that is what is shown of it."""
+        if text is None or len(text) > LINE_LIMIT:
+            text = line_text(self._head[:LINE_BYTES], self._length)
         try:
-            return self._watchdog.matches(self._wanted, line_text(self._head[:LINE_BYTES], self._length))
+            return self._watchdog.matches(self._wanted, text)
         except TooLong:
             self.costly += 1
             if self.costly >= COSTLY_MOST:
                 self.ended = GAVE_UP
             return False
+
+
+def _harmless(data: bytes) -> list[str]:
+    """The texts of its lines where there is nothing in any of them that must be shown otherwise, as in most logs; else none.
+
+    Twice as fast as line by line.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return []
+    return text.split("\n") if text.replace("\n", "").isprintable() else []
 
 
 def _scan(scanner: Scanner, fd: int, upto: int) -> None:

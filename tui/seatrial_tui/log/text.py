@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,7 +42,9 @@ def compile_filter(pattern: str) -> Filter | None:
     body = pattern.removeprefix("!")
     if not body:
         return None
-    return Filter(search=re.compile(body, re.IGNORECASE if body == body.lower() else 0).search, inverted=body != pattern)
+    with warnings.catch_warnings(action="ignore"):  # what may mean something else in some later Python is typed character by character
+        search = re.compile(body, re.IGNORECASE if body == body.lower() else 0).search
+    return Filter(search=search, inverted=body != pattern)
 
 
 BROKEN = (re.error, OverflowError, RecursionError)
