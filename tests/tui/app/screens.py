@@ -1,0 +1,49 @@
+"""The whole dashboard under Textual's Pilot, and what stands on its screen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from seatrial.clock import SYSTEM_CLOCK
+from seatrial.config.data import builtin
+from seatrial.config.model import UiSettings
+from seatrial_tui.app import Dashboard, Engine
+from seatrial_tui.source.reader import RunReader
+from seatrial_tui.theming.shelf import Shelf
+
+NARROW, WIDE = (80, 24), (160, 50)
+COMES_S = 60.0
+
+
+def text_of(app: Dashboard) -> str:
+    """What can be read on the screen."""
+    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
+
+
+async def until(condition: Callable[[], object], app: Dashboard | None = None) -> None:
+    """Poll a condition with a deadline."""
+    limit_s = SYSTEM_CLOCK.monotonic_s() + COMES_S
+    while not condition():
+        assert SYSTEM_CLOCK.monotonic_s() < limit_s, f"it never came true; the screen:\n{text_of(app) if app else ''}"
+        await asyncio.sleep(0.02)
+
+
+async def shows(app: Dashboard, *texts: str) -> None:
+    """Wait until all of these stand on the screen."""
+    await until(lambda: all(text in text_of(app) for text in texts), app)
+
+
+@asynccontextmanager
+async def dashboard(
+    runs: Sequence[Path], size: tuple[int, int], files: Path, *, engine: Engine | None = None, ui: UiSettings | None = None
+) -> AsyncIterator[tuple[Dashboard, Pilot[None]]]:
+    """The dashboard over these run directories. No theme and no shell of the user's has a part in it."""
+    readers = [RunReader(run) for run in runs]
+    app = Dashboard(readers, engine, ui or UiSettings(), files=files, shelf=Shelf([builtin("themes")]))
+    async with app.run_test(size=size) as pilot:
+        yield app, pilot
