@@ -116,6 +116,7 @@ def test_the_first_finding_takes_the_place_of_the_calm_and_the_keys_stay_here(fi
         run.view = clean  # the slider of a finished run goes back in time
         pane.show(run.moment())
         await until(pilot, lambda: "No findings so far" in text_of(app) and "seen" not in text_of(app))
+        assert pane.export().rows == []
 
     drive(app, steps)
 

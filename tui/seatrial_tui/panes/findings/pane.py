@@ -98,11 +98,10 @@ class FindingsPane(Pane):
     def show(self, moment: Moment) -> None:
         view, before = moment.view, self._view
         self._view = view
-        if not view.findings:
-            if view.snapshots is not before.snapshots or before.findings:
-                self._calm.update(calm(view))
-        elif view.findings is not before.findings:
+        if view.findings is not before.findings:
             self._table.show(ordered(view))
+        if not view.findings and (before.findings or view.snapshots is not before.snapshots):
+            self._calm.update(calm(view))
         if bool(view.findings) is not self._table.display:
             self._swap(bool(view.findings))
         if (view.findings_total, view.findings) != (before.findings_total, before.findings):
