@@ -71,7 +71,7 @@ def test_f_stops_following_and_scrolling_down_does_not_begin_it_again(log: Path)
         await pilot.press("j", "j", "j")
         await until(pilot, lambda: _numbers(app)[-1] == 1_002)
         write_lines(log, 1_003, 50)
-        await until(pilot, lambda: "new lines" in app.text())
+        await until(pilot, lambda: "53 new lines" in app.text())
         assert _numbers(app)[-1] == 1_002
         await pilot.press("F")
         await until(pilot, lambda: _numbers(app)[-1] == 1_052)
@@ -195,10 +195,18 @@ def test_wrapped_lines_are_shown_to_their_end_however_tall(log: Path) -> None:
         await pilot.press("k")
         await until(pilot, lambda: "begin" in app.text())
         write_lines(log, 1_001, 60)
-        await until(pilot, lambda: "new lines" in app.text())
-        await pilot.press("j", "j", "j", "j", "j", "j", "j", "j")
-        assert " tail" in app.text()
-        await pilot.press("w")
+        await until(pilot, lambda: "60 new lines" in app.text())
+        assert "begin" in app.text()
+        assert " tail" not in app.text()  # the line is taller than the screen
+        for _ in range(2_000 // 70):
+            await pilot.press("j")
+            if " tail" in app.text():
+                break
+        assert "xxx tail" in app.text()
+        assert "after" not in app.text()
+        await pilot.press("j")
+        await until(pilot, lambda: "after" in app.text() and " tail" not in app.text())
+        await pilot.press("k", "w")
         await until(pilot, lambda: "›" in app.text())
 
     drive(log.parent, steps, lines=1_000)
@@ -364,6 +372,19 @@ def test_an_export_holds_the_lines_in_sight_and_those_before(log: Path) -> None:
         assert exported.rows[-1] == (1_000, "info", "2026-11-22T05:16:39.999Z INFO  request number=999 path=/data/000003e7")
 
     drive(log.parent, steps, lines=1_000)
+
+
+def test_the_log_of_a_run_that_took_place_is_shown_with_its_levels(finished_run: Path) -> None:
+    async def run() -> None:
+        app = LogApp(finished_run)
+        total = (finished_run / "server.log").read_bytes().count(b"\n")
+        async with app.run_test(size=(160, 50)) as pilot:
+            await until(pilot, lambda: total and f"of {total:,}  100 %" in app.text())
+            rows = app.pane.export().rows
+            assert {level for _, level, _ in rows} <= {"info", "warning", "error"}
+            assert all(str(text)[:4].isdigit() for _, _, text in rows)
+
+    asyncio.run(run())
 
 
 def test_no_log_is_said() -> None:
