@@ -80,6 +80,7 @@ class Dashboard(ThemedApp[None]):
         Binding("ctrl+j", "export('json')", "Export JSON", show=False, id="export-json"),
         Binding("ctrl+t", "next_theme", "Next theme", show=False, id="next-theme"),
         Binding("f12", "screenshot", "Screenshot", show=False, id="screenshot"),
+        Binding("ctrl+z", "suspend_process", "To the shell, fg comes back", show=False, id="suspend"),
         Binding("right_curly_bracket", "turn(1)", "Next run", show=False, id="next-run"),
         Binding("left_curly_bracket", "turn(-1)", "Previous run", show=False, id="previous-run"),
     ]
