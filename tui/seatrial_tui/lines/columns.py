@@ -57,6 +57,8 @@ class Placed(Generic[R]):
     """A column that is shown."""
 
     column: Column[R]
+    position: int
+    """Among all columns."""
     left: int
     """Its first cell."""
     width: int
@@ -142,7 +144,7 @@ class Widths(Generic[R]):
         widths = self._share(kept, least, room)
         placed, left = [], 0
         for i, width in zip(kept, widths, strict=True):
-            placed.append(Placed(column=self._columns[i], left=left, width=width))
+            placed.append(Placed(column=self._columns[i], position=i, left=left, width=width))
             left += width + GAP
         return tuple(placed)
 

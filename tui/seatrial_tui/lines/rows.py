@@ -72,6 +72,15 @@ class Rows(Generic[R]):
         """How many there are, shown or not."""
         return len(self._source)
 
+    @property
+    def broken(self) -> bool:
+        """What should filter them is no regular expression."""
+        return bool(self._pattern.error)
+
+    def note(self) -> str:
+        """What the filter does, in words."""
+        return f"no regex: {self._pattern.error}" if self.broken else f"{len(self):,} of {self.total:,}"
+
     def __getitem__(self, line: int) -> R:
         return self._source[self._order[line]]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -17,38 +16,18 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from seatrial_tui.lines.columns import GAP, Column, Placed, R, Widths, fit, split
+from seatrial_tui.lines import painter
+from seatrial_tui.lines.columns import GAP, Column, Placed, R, Widths, fit
 from seatrial_tui.lines.filter_bar import FilterBar
+from seatrial_tui.lines.painter import Lines, Palette
 from seatrial_tui.lines.rows import Pattern, Rows
+from seatrial_tui.lines.table_keys import KEYS
 from seatrial_tui.lines.tones import Tone, Toned
 from seatrial_tui.panes.pane import Exported
 
 __all__ = ["Column", "LineTable"]
 
 HEADER_LINES = 1
-LINES_KEPT = 512
-"""Painted lines in memory: more than a screen has. Beyond that all are forgotten, and those in sight are painted once more."""
-
-
-@dataclass(slots=True)
-class _Line(Generic[R]):
-    """A row as it was last painted. ``strip`` is None until it is, or where how it must look has changed since."""
-
-    row: R
-    cells: Sequence[tuple[str, Tone]]
-    strip: Strip | None = None
-    selected: bool = False
-    learnt: bool = False
-    """Its cells have had their say about the widths. A row may be painted before the table has heard of its size, and so before that."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Palette:
-    """The styles of one table under one theme."""
-
-    base: Style
-    cursor: Style
-    tones: dict[Tone, Style]
 
 
 class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
@@ -75,21 +54,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         color: $block-cursor-foreground; background: $block-cursor-background; text-style: $block-cursor-text-style;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
-        Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="table.page-up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="table.page-down"),
-        Binding("home,g", "first", "First row", show=False, id="table.first"),
-        Binding("end,G", "last", "Last row", show=False, id="table.last"),
-        Binding("left", "scroll_left", "Scroll left", show=False, id="table.left"),
-        Binding("right", "scroll_right", "Scroll right", show=False, id="table.right"),
-        Binding("enter", "choose", "Open", show=False, id="table.choose"),
-        Binding("slash", "ask_filter", "Filter", key_display="/", id="table.filter"),
-        Binding("escape", "clear_filter", "Clear the filter", show=False, id="table.clear-filter"),
-        Binding("s", "sort_next", "Sort", id="table.sort"),
-        Binding("S", "sort_reverse", "Reverse the order", show=False, id="table.reverse"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     filter: reactive[str] = reactive("", init=False)
     """A regular expression over all cells of a row; a leading ``!`` inverts; a broken one filters nothing and is shown as such."""
@@ -123,15 +88,14 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         self._columns, self._empty = tuple(columns), empty
         self._rows: Rows[R] = Rows(self._columns, key)
         self._widths: Widths[R] = Widths(self._columns)
-        self._pattern = Pattern("")
         self._sort, self._descending = sort, descending
         self._rows.sort(sort, descending=descending)
         self._wanted = ""  # the key that somebody chose
         self._cursor = 0
         self._selected_key = ""
         self._bar: FilterBar | None = None
-        self._palette: _Palette | None = None
-        self._lines: dict[str, _Line[R]] = {}
+        self._palette: Palette | None = None
+        self._lines: Lines[R] = Lines(self._columns)
         self._on_screen: list[tuple[R, bool] | None] = []
         self._placed: Sequence[Placed[R]] = ()
 
@@ -139,7 +103,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
 
     def show(self, rows: Sequence[R]) -> None:
         """Show these rows, which must not be changed afterwards. Costs next to nothing where they are the same objects as before."""
-        in_sight = self._cursor_in_sight
+        in_sight = self._in_sight(self._page_lines)
         if self._rows.replace(rows):
             self._follow(reveal=in_sight)
 
@@ -199,9 +163,8 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         """How many rows there is room for."""
         return max(0, self.scrollable_size.height - HEADER_LINES - self._footer_lines)
 
-    @property
-    def _cursor_in_sight(self) -> bool:
-        return 0 <= self._cursor - self.scroll_offset.y < max(1, self._page_lines)
+    def _in_sight(self, page: int) -> bool:
+        return 0 <= self._cursor - self.scroll_offset.y < max(1, page)
 
     def _fit(self) -> None:
         """Have as much to scroll as there is to see."""
@@ -239,7 +202,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         if self._measure():
             self.refresh()
         if self._bar is not None:
-            self._bar.note(self._note())
+            self._bar.note(self._rows.note())
         top, page = self.scroll_offset.y, self._page_lines
         rows, count = self._rows, len(self._rows)
         now = [(rows[line], line == self._cursor) if line < count else None for line in range(top, top + page)]
@@ -261,7 +224,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         """Learn the widths from what can be seen; whether the columns are now placed otherwise."""
         top = self.scroll_offset.y
         for line in range(top, min(top + self._page_lines, len(self._rows))):
-            entry = self._line(line)
+            entry = self._lines.of(self._rows.key(line), self._rows[line])
             if not entry.learnt:
                 entry.learnt = True
                 self._widths.learn(entry.cells)
@@ -270,15 +233,11 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
             return False
         self._placed = placed
         self._fit()
-        self._forget_strips()
+        self._lines.forget_strips()
         return True
 
-    def _forget_strips(self) -> None:
-        for line in self._lines.values():
-            line.strip = None
-
     def on_resize(self) -> None:
-        in_sight = 0 <= self._cursor - self.scroll_offset.y < max(1, len(self._on_screen))  # before the change
+        in_sight = self._in_sight(len(self._on_screen))  # before the change
         self._on_screen = []
         self._follow(reveal=in_sight)
 
@@ -292,21 +251,21 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._palette = None
-        self._forget_strips()
+        self._lines.forget_strips()
 
     def selection_updated(self, selection: Selection | None) -> None:
-        self._forget_strips()
+        self._lines.forget_strips()
         super().selection_updated(selection)
 
     # Painting
 
-    def _colors(self) -> _Palette:
+    def _colors(self) -> Palette:
         if self._palette is None:
             base = self.rich_style
             cursor = self.get_component_rich_style("line-table--cursor")
             if self.app.no_color or cursor.bgcolor == base.bgcolor:
                 cursor += Style(reverse=self.has_focus, underline=not self.has_focus)
-            self._palette = _Palette(base=base, cursor=cursor, tones={tone: self.tone(tone) for tone in Tone})
+            self._palette = Palette(base=base, cursor=cursor, tones={tone: self.tone(tone) for tone in Tone})
         return self._palette
 
     def render_line(self, y: int) -> Strip:
@@ -314,9 +273,11 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         width, base = self.size.width, self._colors().base
         left, top = self.scroll_offset
         if y < HEADER_LINES:
-            return self._header().crop_extend(left, left + width, base)
+            strip = painter.header(self._placed, self._sort, self._colors(), descending=self._descending)
+            return strip.crop_extend(left, left + width, base)
         if self._footer_lines and y == self.scrollable_size.height - 1:
-            return self._footer().crop_extend(0, width, base)
+            strip = painter.footer(self.filter, self._rows.note(), self._colors(), self.scrollable_size.width, broken=self._rows.broken)
+            return strip.crop_extend(0, width, base)
         line = top + y - HEADER_LINES
         if line < len(self._rows):
             return self._row(line).crop_extend(left, left + width, base).apply_offsets(left, line)
@@ -325,85 +286,15 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
             return Strip([Segment(fit(text, width), self._colors().tones[Tone.FAINT])])
         return Strip.blank(width, base)
 
-    def _header(self) -> Strip:
-        tones = self._colors().tones
-        segments = []
-        for placed in self._placed:
-            column = placed.column
-            arrow = "" if column.name != self._sort else "▼" if self._descending else "▲"
-            title = fit(column.title, placed.width, right=column.right)
-            if arrow and not column.right:
-                title = fit(column.title + arrow, placed.width + 1)
-            elif arrow:
-                title += arrow
-            segments.append(Segment(fit(title, placed.width + GAP), tones[Tone.ACCENT if arrow else Tone.HEAD]))
-        return Strip(segments)
-
-    def _line(self, line: int) -> _Line[R]:
-        key, row = self._rows.key(line), self._rows[line]
-        known = self._lines.get(key)
-        if known is None or known.row is not row:
-            if len(self._lines) >= LINES_KEPT:
-                self._lines.clear()
-            known = self._lines[key] = _Line(row, [split(column.cell(row)) for column in self._columns])
-        return known
-
     def _row(self, line: int) -> Strip:
-        known, selected = self._line(line), line == self._cursor
+        known, selected = self._lines.of(self._rows.key(line), self._rows[line]), line == self._cursor
         if known.strip is None or known.selected is not selected:
-            known.strip, known.selected = self._paint(known.cells, line, selected=selected), selected
+            segments = painter.row(self._placed, known.cells, self._colors(), self.size.width, selected=selected)
+            span = self.text_selection.get_span(line) if self.text_selection is not None else None
+            if span is not None:
+                segments = painter.marked(segments, span, self.screen.get_component_rich_style("screen--selection"))
+            known.strip, known.selected = Strip(segments), selected
         return known.strip
-
-    def _paint(self, cells: Sequence[tuple[str, Tone]], line: int, *, selected: bool) -> Strip:
-        """A whole row, at least as wide as the screen: Textual then neither cuts nor fills it. Neighbours in one style are one segment."""
-        colors = self._colors()
-        cell_of = dict(zip((column.name for column in self._columns), cells, strict=True))
-        texts: list[str] = []
-        styles: list[Style] = []
-        used = 0
-        for placed in self._placed:
-            column = placed.column
-            text, tone = cell_of[column.name]
-            style = colors.cursor if selected else colors.tones[tone]
-            if not styles or styles[-1] is not style:
-                texts.append("")
-                styles.append(style)
-            texts[-1] += fit(text, placed.width, right=column.right, middle=column.middle) + " " * GAP
-            used += placed.width + GAP
-        if used < self.size.width:
-            texts.append(" " * (self.size.width - used))
-            styles.append(colors.cursor if selected else colors.base)
-        segments = [Segment(text, style) for text, style in zip(texts, styles, strict=True)]
-        return Strip(self._marked(segments, line), max(used, self.size.width))
-
-    def _marked(self, segments: list[Segment], line: int) -> list[Segment]:
-        """The segments with what the mouse has selected in that style."""
-        span = self.text_selection.get_span(line) if self.text_selection is not None else None
-        if span is None:
-            return segments
-        start, end = span
-        style = self.screen.get_component_rich_style("screen--selection")
-        marked, at = [], 0
-        for text, own, _ in segments:
-            first = min(max(start - at, 0), len(text))
-            last = len(text) if end < 0 else min(max(end - at, first), len(text))
-            parts = ((text[:first], own), (text[first:last], (own or Style.null()) + style), (text[last:], own))
-            marked += [Segment(part, painted) for part, painted in parts if part]
-            at += len(text)
-        return marked
-
-    def _note(self) -> str:
-        if self._pattern.error:
-            return f"no regex: {self._pattern.error}"
-        return f"{len(self._rows):,} of {self._rows.total:,}"
-
-    def _footer(self) -> Strip:
-        tones = self._colors().tones
-        note = f" {self._note()}"
-        text, _ = split(f"/{self.filter}")
-        broken = Tone.WARN if self._pattern.error else Tone.FAINT
-        room = max(0, self.scrollable_size.width - len(note))
-        return Strip([Segment(fit(text, room), tones[Tone.ACCENT]), Segment(note, tones[broken])])
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """What the mouse has selected, as it stands on the screen."""
@@ -425,11 +316,9 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     def action_page(self, pages: int) -> None:
         self._move_to(self._cursor + pages * max(1, self._page_lines - 1))
 
-    def action_first(self) -> None:
-        self._move_to(0)
-
-    def action_last(self) -> None:
-        self._move_to(len(self._rows) - 1)
+    def action_go(self, line: int) -> None:
+        """To that line; -1 is the last one."""
+        self._move_to(line % len(self._rows) if len(self._rows) else 0)
 
     def action_choose(self) -> None:
         row = self.selected
@@ -474,8 +363,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     # The filter
 
     def watch_filter(self, pattern: str) -> None:
-        self._pattern = Pattern(pattern)
-        self._rows.match(self._pattern)
+        self._rows.match(Pattern(pattern))
         self._on_screen = []
         self._follow(reveal=True)
         self.refresh_bindings()
