@@ -36,7 +36,7 @@ def run_shown(options: RunOptions) -> ExitCode:
         try:
             shown = _show(engine, options)
         except EngineEndedError as ended:
-            click.echo(ended.output.rstrip() or f"seatrial: {ended}", err=True)
+            _say(ended.output.rstrip() or f"seatrial: {ended}")
             return ended.code
         except BaseException:
             _await_end(engine)
@@ -73,10 +73,10 @@ def _await_end(engine: EngineProcess) -> ExitCode:
                 return code
             engine.close()
             patience_s = None
-            click.echo("the run stops: heal, verify, report; Ctrl-C ends it at once", err=True)
+            _say("the run stops: heal, verify, report; Ctrl-C ends it at once")
         except KeyboardInterrupt:
             engine.close()
-            click.echo("the run is ended at once", err=True)
+            _say("the run is ended at once")
             engine.end_at_once()
 
 
@@ -88,14 +88,19 @@ def _tell_the_end(engine: EngineProcess) -> None:
     lines.Lines(terminal.Screen(sys.stdout), summary.view.header.seed).finish(summary)
     if engine.killed_by:
         log = engine.directory / ENGINE_LOG
-        click.echo(plain(f"seatrial: the engine was killed by {signal.Signals(engine.killed_by).name}; what it said is in {log}"), err=True)
+        _say(plain(f"seatrial: the engine was killed by {signal.Signals(engine.killed_by).name}; what it said is in {log}"))
     elif engine.returncode not in JUDGED:
         for line in engine.complaint().splitlines():
-            click.echo(plain(line), err=True)
+            _say(plain(line))
 
 
 def _tell_the_way_back(directory: Path, options: RunOptions) -> None:
     place = ("--runs-dir", str(options.runs_dir)) if options.runs_dir else ()
-    click.echo(f"run {plain(directory.name)} goes on")
+    _say(f"run {plain(directory.name)} goes on", err=False)
     for what, command in (("watch it", "watch"), ("stop it", "stop")):
-        click.echo(f"{what:<10} {plain(shlex.join(('seatrial', command, directory.name, *place)))}")
+        _say(f"{what:<10} {plain(shlex.join(('seatrial', command, directory.name, *place)))}", err=False)
+
+
+def _say(text: str, *, err: bool = True) -> None:
+    with suppress(OSError):  # a window that was closed hears nothing; the run still stops, and the exit code tells
+        click.echo(text, err=err)
