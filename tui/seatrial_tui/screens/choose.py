@@ -10,8 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer, Input, Label
+from textual.widgets import Input, Label
 
 from seatrial.history.runs import RunSummary
 from seatrial.report.listing import described, shape_of, state_of
@@ -20,6 +19,7 @@ from seatrial_tui.lines.page import Page, Paragraph, field, heading
 from seatrial_tui.lines.signs import VERDICTS
 from seatrial_tui.lines.table import Column, LineTable
 from seatrial_tui.lines.tones import Cell, Tone
+from seatrial_tui.screens.keys import KeysFirst, footer
 from seatrial_tui.screens.offers import FIELDS, Offer, Offers, Runs, Signs, Unreadable, Wish, facts
 
 WIDE_COLUMNS = 100
@@ -52,7 +52,7 @@ RUNS: Sequence[Column[RunSummary]] = (
 )
 
 
-class ChooseScreen(Screen[Argv]):
+class ChooseScreen(KeysFirst[Argv]):
     """Presets, runs, and what this machine lacks. Returns the arguments of ``seatrial``. Threading: the screen's thread only."""
 
     TITLE = "seatrial"
@@ -105,7 +105,7 @@ class ChooseScreen(Screen[Argv]):
                 yield Label(Content.assemble((KEYS[name], "$text-accent bold"), f" {name}"))
                 yield self._inputs[name]
         yield _boxed("runs", "Former runs", self._runs, "enter  show")
-        yield Footer()
+        yield footer()
 
     def on_mount(self) -> None:
         if isinstance(self._offers, Offers):

@@ -10,8 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from seatrial.history.view import ActionRow, ClientRow, RunView, SnapshotView
 from seatrial.report.prose import plain
@@ -26,13 +25,14 @@ from seatrial_tui.panes.statistics.columns import COLUMNS as ACTIONS
 from seatrial_tui.panes.statistics.columns import all_causes
 from seatrial_tui.screens.client_facts import facts
 from seatrial_tui.screens.client_tables import ERRORS, SNAPSHOTS, TIMELINE, Step, began_ns, is_error, step_key
+from seatrial_tui.screens.keys import KeysFirst, footer
 from seatrial_tui.source.moment import Moment, RunSource, TimelineRow
 
 _FRAME_CELLS = 4
 """Border and padding around the facts."""
 
 
-class ClientScreen(Screen[None]):
+class ClientScreen(KeysFirst[None]):
     """Threading: the screen's thread only. The application calls ``show`` a few times a second."""
 
     TITLE = "Client"
@@ -90,7 +90,7 @@ class ClientScreen(Screen[None]):
             table.display = table is self._timeline
             yield table
         yield self._detail
-        yield Footer()
+        yield footer()
 
     def on_mount(self) -> None:
         self._timeline.focus()

@@ -7,19 +7,18 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer
 
 from seatrial.history.view import FindingGroup
 from seatrial.report.prose import plain
 from seatrial_tui.lines.page import Page, Paragraph
 from seatrial_tui.lines.tones import Tone
 from seatrial_tui.messages import CopyText, JumpToLog, OpenShell
+from seatrial_tui.screens.keys import KeysFirst, footer
 from seatrial_tui.screens.story import Story, story_paragraphs, story_text
 from seatrial_tui.source.moment import Moment, RunSource
 
 
-class FindingScreen(Screen[None]):
+class FindingScreen(KeysFirst[None]):
     """Threading: the screen's thread only. The application calls ``show`` a few times a second."""
 
     TITLE = "Finding"
@@ -51,7 +50,7 @@ class FindingScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield self._page
-        yield Footer()
+        yield footer()
 
     def on_mount(self) -> None:
         self._page.focus()
