@@ -58,6 +58,16 @@ def rows_of(place: int, line: LogLine | None, stamps: Stamps, width: int | None)
     return [Row(place=place, line=line, text=text, stamp=stamp, begin=begin, end=end) for begin, end in pairwise(breaks)]
 
 
+def fitting(lines: Sequence[LogLine | None], stamps: Stamps, width: int, page: int) -> int:
+    """How many of the last of these lines fit into ``page`` rows, each to its end; at least one, if there is one."""
+    rows = 0
+    for count, line in enumerate(reversed(lines)):
+        rows += len(rows_of(0, line, stamps, width))
+        if rows > page:
+            return max(1, count)
+    return len(lines)
+
+
 def wrap(text: str, width: int) -> list[int]:
     """Where rows of at most ``width`` cells begin, and the end: anywhere, as logs are read, not at blanks."""
     width = max(2, width)

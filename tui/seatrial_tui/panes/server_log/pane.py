@@ -320,7 +320,7 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
 
     def action_copy(self) -> None:
         selected = self._view.selected_text()
-        lines = selected.splitlines() if selected else self._view.visible_text()
+        lines = selected.splitlines() if selected else self._view.text_of(*self._view.in_sight)
         if lines:
             self.post_message(CopyText("\n".join(lines), f"{plural(len(lines), 'line')} of the server's log"))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Offset, Region, Size
@@ -15,13 +13,12 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
-from textual.widget import Widget
 
 from seatrial_tui.lines.tones import Tone, Toned
-from seatrial_tui.log.lines import LogLine
 from seatrial_tui.log.listing import Listing
 from seatrial_tui.log.logfile import LogFile, LogState
-from seatrial_tui.panes.server_log.layout import GUTTER, MARK, SIGNS, TONES, Row, Stamps, cells_of, characters_in, rows_of, shown_text
+from seatrial_tui.panes.server_log.layout import GUTTER, Row, Stamps, cells_of, characters_in, fitting, rows_of, shown_text
+from seatrial_tui.panes.server_log.painting import Styles, Window, painted
 
 COPY_LINES = 10_000
 """Copied at a time: a terminal's clipboard is no place for more."""
@@ -30,28 +27,6 @@ COPY_PATIENCE_S = 0.25
 _STRIPS_KEPT = 512
 _SIDEWAYS = 8
 _RETRY_S = 0.03
-
-
-@dataclass(frozen=True, slots=True)
-class _Styles:
-    """The styles under one theme."""
-
-    base: Style
-    tones: Mapping[Tone, Style]
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """What one painting of the rows has in common."""
-
-    rows: Sequence[Row]
-    left: int
-    """Cells of text that are scrolled out."""
-    room: int
-    """Cells for text."""
-    width: int
-    styles: _Styles
-    selection: Selection | None
 
 
 class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
@@ -99,8 +74,8 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._painted_key: object = None
         self._open_bytes = 0
         self._strips: LRUCache[tuple[int, int, int, int], Strip] = LRUCache(_STRIPS_KEPT)
-        self._palette: _Styles | None = None
-        self._window: _Window | None = None  # while the rows are painted
+        self._palette: Styles | None = None
+        self._window: Window | None = None  # while the rows are painted
         self.following, self.wrapped, self.stamps = True, False, Stamps.CLOCK
         self.empty = ""
         """What to say where there is no line."""
@@ -125,7 +100,7 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def new(self) -> int:
-        """Lines that came since following ended, of those that are shown."""
+        """Lines that came since following ended, of those shown."""
         return 0 if self.following else self._listing.count - self._listing.place_of(self._seen)
 
     @property
@@ -155,10 +130,6 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         found = self._log.lines(numbers, wait_s=COPY_PATIENCE_S)
         return [shown_text(line, self.stamps)[0] for line in found if line is not None]
 
-    def visible_text(self) -> list[str]:
-        """What is shown of the lines in sight, also what is cut off at the right."""
-        return self.text_of(*self.in_sight)
-
     # -- geometry
 
     @property
@@ -182,17 +153,12 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
 
     def _last_top(self) -> int:
         """The place of the first line in sight when the end is."""
-        count, page = self._listing.count, self._page
+        count = self._listing.count
+        first = max(0, count - self._page)
         if not self.wrapped:
-            return max(0, count - page)
-        first = max(0, count - page)
-        used = 0
+            return first
         found = self._log.lines(self._listing.numbers(first, count))
-        for place in range(count - 1, first - 1, -1):
-            used += len(rows_of(place, found[place - first], self.stamps, self._room)) if place - first < len(found) else 1
-            if used > page:
-                return min(place + 1, count - 1)
-        return first
+        return count - fitting(found, self.stamps, self._room, self._page)
 
     def _fit(self) -> None:
         """Have as much to scroll as there is to see. Textual would lay out the whole screen anew for each new line: only where a bar
@@ -205,20 +171,17 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         if (size.width > 0) is not (self.virtual_size.width > 0) or not self.show_vertical_scrollbar:
             self.virtual_size = size
         else:
-            self.set_reactive(Widget.virtual_size, size)
+            self.set_reactive(ScrollView.virtual_size, size)
             self._turn_bar()
         self._placing = True
         self.scroll_y, self.scroll_x = self.validate_scroll_y(self.scroll_y), self.validate_scroll_x(self.scroll_x)
         self._placing = False
 
-    def _put(self, top: int, skip: int = 0) -> None:
+    def _put(self, top: int) -> None:
         """Scroll without its being somebody's wish."""
-        self._placing = True
+        self._placing, self._skip = True, 0
         self.scroll_to(y=top, animate=False, force=True)
         self._placing = False
-        if skip != self._skip:
-            self._skip = skip
-            self.refresh()
 
     def _turn_bar(self) -> None:
         """Move the scroll bar, where that can be seen: else it would be painted for every line that comes."""
@@ -249,12 +212,10 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
 
     def _key(self) -> object:
         """What the rows in sight depend on."""
-        top, page = self.scroll_offset.y, self._page
-        count = self._listing.count
-        at_end = count <= top + page
+        top, page, count = self.scroll_offset.y, self._page, self._listing.count
         return (
             self._void, top, self._skip, page, self._room, self.wrapped, self.stamps, min(count, top + page),
-            self.max_scroll_y > top, self._open_bytes if at_end else 0, self.empty if not count else "",
+            self.max_scroll_y > top, self._open_bytes if count <= top + page else 0, self.empty if not count else "",
         )  # fmt: skip
 
     def _laid_out(self) -> Sequence[Row]:
@@ -274,10 +235,8 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
             self._widest = max(self._widest, max((cells_of(row.text) for row in rows), default=0))
         if any(row.line is None for row in rows):
             self.set_timer(_RETRY_S, self._retry)
-            self._rows_key = None
-        else:
-            self._rows_key = key
-        self._rows = rows
+            key = None
+        self._rows, self._rows_key = rows, key
         return rows
 
     def _retry(self) -> None:
@@ -300,9 +259,17 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         finally:
             self._window = None
 
-    def _look_through(self) -> _Window:
+    def _look_through(self) -> Window:
         left = 0 if self.wrapped else self.scroll_offset.x
-        return _Window(self._laid_out(), left, self._room, self.size.width, self._styles(), self.text_selection)
+        return Window(
+            rows=self._laid_out(),
+            left=left,
+            room=self._room,
+            width=self.size.width,
+            styles=self._styles(),
+            selection=self.text_selection,
+            marked=self._marked,
+        )
 
     def render_line(self, y: int) -> Strip:
         """One row of the screen."""
@@ -320,41 +287,20 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         first = row.begin + (characters_in(row.text, window.left) if window.left else 0)
         return strip.apply_offsets(first - GUTTER, row.place)
 
-    def _strip(self, row: Row, window: _Window) -> Strip:
+    def _strip(self, row: Row, window: Window) -> Strip:
         """A row, from the first cell in sight on, as wide as the widget."""
-        if row.line is None:
-            return _joined([Segment(" " * GUTTER + "…", window.styles.tones[Tone.FAINT])], window)
+        if row.line is None or window.selection is not None:
+            return painted(row, window)
         key = (row.line.number, row.begin, row.end, window.left)
-        known = self._strips.get(key) if window.selection is None else None
-        if known is not None:
-            return known
-        strip = _joined([self._sign(row, window.styles), *_cut(self._segments(row, row.line, window), window)], window)
-        if window.selection is None:
-            self._strips[key] = strip
-        return strip
+        known = self._strips.get(key)
+        if known is None:
+            known = self._strips[key] = painted(row, window)
+        return known
 
-    def _sign(self, row: Row, styles: _Styles) -> Segment:
-        if row.line is None or row.begin:
-            return Segment(" " * GUTTER, styles.base)
-        if row.line.number == self._marked:
-            return Segment(f"{MARK} ", styles.tones[Tone.ACCENT])
-        return Segment(f"{SIGNS[row.line.level]} ", styles.tones[TONES[row.line.level]])
-
-    def _segments(self, row: Row, line: LogLine, window: _Window) -> list[Segment]:
-        tones, tone = window.styles.tones, TONES[line.level]
-        if line.number == self._marked and tone is Tone.PLAIN:
-            tone = Tone.ACCENT
-        edge = min(max(row.stamp, row.begin), row.end)
-        parts = [(row.begin, edge, tones[Tone.FAINT]), (edge, row.end, tones[tone])]
-        span = window.selection.get_span(row.place) if window.selection is not None else None
-        if span is not None:
-            chosen = self.screen.get_component_rich_style("screen--selection")
-            parts = _overlaid(parts, max(0, span[0]), span[1] if span[1] >= 0 else row.end, chosen)
-        return [Segment(row.text[begin:end], style) for begin, end, style in parts if begin < end]
-
-    def _styles(self) -> _Styles:
+    def _styles(self) -> Styles:
         if self._palette is None:
-            self._palette = _Styles(self.rich_style, {tone: self.tone(tone) for tone in Tone})
+            chosen = self.screen.get_component_rich_style("screen--selection")
+            self._palette = Styles(base=self.rich_style, tones={tone: self.tone(tone) for tone in Tone}, chosen=chosen)
         return self._palette
 
     def notify_style_update(self) -> None:
@@ -396,7 +342,7 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     def action_move(self, lines: int) -> None:
         if self.wrapped and self._scroll_within(lines):
             return
-        self._wish(self.scroll_offset.y + lines)
+        self.scroll_to(y=self.scroll_offset.y + lines, animate=False)
 
     def _scroll_within(self, rows: int) -> bool:
         """Scroll by rows inside a wrapped line that is taller than the screen; whether that was possible."""
@@ -418,10 +364,10 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         if self.wrapped:
             rows = self._laid_out()
             step = max(1, rows[-1].place - rows[0].place) if rows else 1
-        self._wish(self.scroll_offset.y + pages * max(1, step))
+        self.scroll_to(y=self.scroll_offset.y + pages * max(1, step), animate=False)
 
     def action_first(self) -> None:
-        self._wish(0)
+        self.scroll_to(y=0, animate=False)
         self.stop_following()
 
     def action_last(self) -> None:
@@ -433,9 +379,6 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._fit()  # how wide the lines in sight are was learned when they were painted
         self.scroll_to(x=self.scroll_offset.x + steps * _SIDEWAYS, animate=False, force=True)
 
-    def _wish(self, top: int) -> None:
-        self.scroll_to(y=top, animate=False)
-
     def action_follow(self) -> None:
         if self.following:
             self.stop_following()
@@ -445,7 +388,6 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     def action_wrap(self) -> None:
         self.wrapped = not self.wrapped
         self._forget()
-        self._put(self.scroll_offset.y)
         self._settle()
 
     def action_stamps(self) -> None:
@@ -454,28 +396,3 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._widest = 0
         self._forget()
         self._settle()
-
-
-def _joined(segments: list[Segment], window: _Window) -> Strip:
-    gap = window.width - sum(cells_of(segment.text) for segment in segments)
-    return Strip([*segments, Segment(" " * max(0, gap), window.styles.base)], window.width)
-
-
-def _cut(segments: list[Segment], window: _Window) -> list[Segment]:
-    """What there is room for, with a sign where there is more at the right."""
-    width = sum(cells_of(segment.text) for segment in segments)
-    if not window.left and width <= window.room:
-        return segments
-    end = window.left + window.room
-    if width <= end:
-        return list(Strip(segments, width).crop(window.left, end))
-    return [*Strip(segments, width).crop(window.left, end - 1), Segment("›", window.styles.tones[Tone.FAINT])]
-
-
-def _overlaid(parts: Sequence[tuple[int, int, Style]], begin: int, end: int, style: Style) -> list[tuple[int, int, Style]]:
-    """The parts of a text, with another style between ``begin`` and ``end``."""
-    found = []
-    for first, last, own in parts:
-        low, high = min(max(begin, first), last), min(max(end, first), last)
-        found += [(first, low, own), (low, high, own + style), (high, last, own)]
-    return found
