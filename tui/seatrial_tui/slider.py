@@ -28,7 +28,7 @@ class Span(NamedTuple):
     def column(self, at_ns: int, width: int) -> int:
         """Where on a line of ``width`` cells a moment lies."""
         length = max(1, self.end_ns - self.begin_ns)
-        return max(0, min(width - 1, (at_ns - self.begin_ns) * width // length))
+        return max(0, min(width - 1, round((at_ns - self.begin_ns) * (width - 1) / length)))
 
     def at(self, column: int, width: int) -> int:
         """The moment under a cell; the last cell is the end."""

@@ -45,5 +45,5 @@ async def dashboard(
     """The dashboard over these run directories. No theme and no shell of the user's has a part in it."""
     readers = [RunReader(run) for run in runs]
     app = Dashboard(readers, engine, ui or UiSettings(), files=files, shelf=Shelf([builtin("themes")]))
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         yield app, pilot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from seatrial.cli.engine_process import EngineProcess
 from seatrial.history.events import ClientJoined, ClientLeft, Result, RunEnded, Steer
 from seatrial.history.reader import read_journal
 from seatrial.verdicts import ExitCode, Verdict
+from seatrial_tui.app import Dashboard
 from seatrial_tui.lines.table import LineTable
 from seatrial_tui.panes.clients.pane import ClientsPane
+from seatrial_tui.panes.pane import Pane
 from seatrial_tui.screens.ask import QuitChoice
 from seatrial_tui.screens.client import ClientScreen
 from seatrial_tui.screens.help import HelpScreen
@@ -48,6 +51,16 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
             process.wait(30)
 
 
+def front(app: Dashboard) -> Pane:
+    """The pane in front."""
+    assert isinstance(app.screen, RunScreen)
+    return app.screen.pane
+
+
+def in_front(app: Dashboard, title: str) -> bool:
+    return title.lower() in front(app).TITLE.lower()
+
+
 def steered(directory: Path) -> list[str]:
     return [record.event.command for record in read_journal(directory) if isinstance(record.event, Steer)]
 
@@ -61,8 +74,8 @@ def test_a_run_is_watched_driven_and_stopped_by_keys(engine: EngineProcess, size
             await shows(app, "lively on embedded", "● live" if size == WIDE else "lively", "chaos", "running")
             for key, title in enumerate(TABS, 1):
                 await pilot.press(str(key))
-                await until(lambda title=title: title.lower() in str(app.screen.pane.TITLE).lower(), app)
-                assert app.screen.pane.region.height > 4
+                await until(partial(in_front, app, title), app)
+                assert front(app).region.height > 4
             await pilot.press("p")
             await shows(app, "PAUSED")
             await until(lambda: "pause" in steered(directory))
