@@ -116,7 +116,7 @@ def test_the_users_theme_and_keys_are_taken_and_a_broken_theme_is_told(surroundi
     themes = user_folder()
     themes.mkdir(parents=True)
     (themes / "broken.toml").write_text("name = [")
-    Path("config.toml").write_text('[ui]\ntheme = "seatrial-light"\n[ui.keys]\n"launch.runs" = "f2"\n"no-such" = "x"\n')
+    Path("config.toml").write_text('[ui]\ntheme = "seatrial-light"\n[ui.keys]\nlaunch-runs = "f2"\n"no-such" = "x"\n')
     clean_run(create_run(surroundings, "smoke").path)
     app = Launch()
 

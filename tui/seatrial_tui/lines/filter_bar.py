@@ -21,8 +21,8 @@ class FilterBar(Horizontal):
     FilterBar > Input:focus { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close(False)", "Clear", id="filter.clear"),
-        Binding("up,down", "close(True)", "Back to the table", show=False, id="filter.leave"),
+        Binding("escape", "close(False)", "Clear", id="filter-clear"),
+        Binding("up,down", "close(True)", "Back to the table", show=False, id="filter-leave"),
     ]
 
     class Changed(Message):

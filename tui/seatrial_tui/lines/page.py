@@ -48,12 +48,12 @@ class Page(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     Page { width: 1fr; height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_up", "Line up", show=False, id="page.up"),
-        Binding("down,j", "scroll_down", "Line down", show=False, id="page.down"),
-        Binding("pageup", "page_up", "Page up", show=False, id="page.page-up"),
-        Binding("pagedown", "page_down", "Page down", show=False, id="page.page-down"),
-        Binding("home,g", "scroll_home", "To the beginning", show=False, id="page.first"),
-        Binding("end,G", "scroll_end", "To the end", show=False, id="page.last"),
+        Binding("up,k", "scroll_up", "Line up", show=False, id="page-up"),
+        Binding("down,j", "scroll_down", "Line down", show=False, id="page-down"),
+        Binding("pageup", "page_up", "Page up", show=False, id="page-page-up"),
+        Binding("pagedown", "page_down", "Page down", show=False, id="page-page-down"),
+        Binding("home,g", "scroll_home", "To the beginning", show=False, id="page-first"),
+        Binding("end,G", "scroll_end", "To the end", show=False, id="page-last"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name for it

@@ -56,9 +56,9 @@ class Choice(ModalScreen[R], Generic[R]):
     Choice Button { width: 1fr; text-align: left; content-align: left middle; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "answer(0)", "Back", id="ask.back"),
-        Binding("up,left,k", "app.focus_previous", "Previous answer", show=False, id="ask.up"),
-        Binding("down,right,j", "app.focus_next", "Next answer", show=False, id="ask.down"),
+        Binding("escape", "answer(0)", "Back", id="ask-back"),
+        Binding("up,left,k", "app.focus_previous", "Previous answer", show=False, id="ask-up"),
+        Binding("down,right,j", "app.focus_next", "Next answer", show=False, id="ask-down"),
     ]
 
     def __init__(self, question: str, answers: Sequence[Answer[R]], detail: str = "") -> None:
@@ -121,7 +121,7 @@ class Prompt(ModalScreen[str | None]):
     """A line of text; None where nothing was said. ``check`` returns what is wrong with it, or nothing."""
 
     DEFAULT_CSS = "Prompt { align: center middle; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", id="ask.back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", id="ask-back")]
 
     def __init__(self, question: str, check: Callable[[str], str] = lambda _: "") -> None:
         super().__init__()

@@ -82,8 +82,8 @@ class ChooseScreen(KeysFirst[Argv]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(KEYS[name], f"change('{name}')", f"Change {name}", show=False, id=f"launch.{name}") for name in FIELDS),
-        Binding("r", "runs", "Runs", id="launch.runs"),
-        Binding("p,escape", "presets", "Presets", id="launch.presets"),
+        Binding("r", "runs", "Runs", id="launch-runs"),
+        Binding("p,escape", "presets", "Presets", id="launch-presets"),
     ]
 
     def __init__(self, offers: Offers | Unreadable) -> None:

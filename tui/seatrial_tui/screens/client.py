@@ -50,17 +50,17 @@ class ClientScreen(KeysFirst[None]):
     ClientScreen > #detail { height: 3; border-top: solid $panel-lighten-2; padding: 0 1; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "leave", "Back", id="client.back"),
-        Binding("left_square_bracket", "step(-1)", "Previous", id="client.previous"),
-        Binding("right_square_bracket", "step(1)", "Next", id="client.next"),
-        *(Binding(str(number), f"tab({number})", show=False, id=f"client.tab-{number}") for number in range(1, 5)),
-        Binding("tab", "turn(1)", "Next table", show=False, id="client.next-table"),
-        Binding("shift+tab", "turn(-1)", "Previous table", show=False, id="client.previous-table"),
-        Binding("n", "drive('snapshot')", "Snapshot now", id="client.snapshot"),
-        Binding("x", "drive('remove-client')", "Remove client", id="client.remove"),
-        Binding("y", "copy_id", "Copy id", id="client.copy-id"),
-        Binding("d", "copy_directory", "Copy directory", show=False, id="client.copy-directory"),
-        Binding("o", "shell", "Shell in it", show=False, id="client.shell"),
+        Binding("escape,backspace", "leave", "Back", id="client-back"),
+        Binding("left_square_bracket", "step(-1)", "Previous", id="client-previous"),
+        Binding("right_square_bracket", "step(1)", "Next", id="client-next"),
+        *(Binding(str(number), f"tab({number})", show=False, id=f"client-tab-{number}") for number in range(1, 5)),
+        Binding("tab", "turn(1)", "Next table", show=False, id="client-next-table"),
+        Binding("shift+tab", "turn(-1)", "Previous table", show=False, id="client-previous-table"),
+        Binding("n", "drive('snapshot')", "Snapshot now", id="client-snapshot"),
+        Binding("x", "drive('remove-client')", "Remove client", id="client-remove"),
+        Binding("y", "copy_id", "Copy id", id="client-copy-id"),
+        Binding("d", "copy_directory", "Copy directory", show=False, id="client-copy-directory"),
+        Binding("o", "shell", "Shell in it", show=False, id="client-shell"),
     ]
 
     def __init__(self, run: RunSource, client: str) -> None:

@@ -30,14 +30,14 @@ class FindingScreen(KeysFirst[None]):
     )
     DEFAULT_CSS = "FindingScreen > Page { border: round $accent; border-title-color: $accent; padding: 0 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "leave", "Back", id="finding.back"),
-        Binding("left_square_bracket", "step(-1)", "Prev", id="finding.previous"),
-        Binding("right_square_bracket", "step(1)", "Next", id="finding.next"),
-        Binding("l", "log", "Log", id="finding.log"),
-        Binding("y", "copy", "Copy", id="finding.copy"),
-        Binding("e", "copy_evidence", "Copy evidence path", show=False, id="finding.evidence"),
-        Binding("o", "shell", "Shell in evidence", show=False, id="finding.shell"),
-        Binding("r", "copy_command", "Command", id="finding.command"),
+        Binding("escape,backspace", "leave", "Back", id="finding-back"),
+        Binding("left_square_bracket", "step(-1)", "Prev", id="finding-previous"),
+        Binding("right_square_bracket", "step(1)", "Next", id="finding-next"),
+        Binding("l", "log", "Log", id="finding-log"),
+        Binding("y", "copy", "Copy", id="finding-copy"),
+        Binding("e", "copy_evidence", "Copy evidence path", show=False, id="finding-evidence"),
+        Binding("o", "shell", "Shell in evidence", show=False, id="finding-shell"),
+        Binding("r", "copy_command", "Command", id="finding-command"),
     ]
 
     def __init__(self, run: RunSource, group: str) -> None:

@@ -43,7 +43,7 @@ class HelpScreen(ModalScreen[None]):
         width: 92; max-width: 96%; height: 92%; border: round $accent; border-title-color: $accent; background: $surface; padding: 0 1;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "close", "Close", id="help.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "close", "Close", id="help-close")]
 
     def __init__(self, subject: Widget) -> None:
         """Reads keys and words of ``subject``, which is mounted, at once: they are those of this moment."""

@@ -39,7 +39,7 @@ class Launch(App[tuple[str, ...] | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit", id="quit"),
         Binding("question_mark", "help", "Help", id="help"),
-        Binding("f5,ctrl+r", "read_again", "Read again", show=False, id="launch.read-again"),
+        Binding("f5,ctrl+r", "read_again", "Read again", show=False, id="launch-read-again"),
     ]
 
     class Told(Message):

@@ -43,8 +43,8 @@ those that the target reports; a target that reports no caches is no fault. A co
     CachePane #cache-detail { margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy_path", "Copy path", id="cache.copy"),
-        Binding("o", "open_shell", "Shell there", id="cache.shell"),
+        Binding("y", "copy_path", "Copy path", id="cache-copy"),
+        Binding("o", "open_shell", "Shell there", id="cache-shell"),
     ]
 
     def __init__(self, run: RunSource) -> None:

@@ -39,11 +39,11 @@ class ClientsPane(Pane):
         "as long as all is well, where an action returned last. Moving the selection by hand ends it."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "snapshot", "Snapshot now", id="clients.snapshot"),
-        Binding("f", "follow", "Follow", id="clients.follow"),
-        Binding("a", "add", "Add client", id="clients.add"),
-        Binding("x", "remove", "Remove client", id="clients.remove"),
-        Binding("y", "copy", "Copy its id", show=False, id="clients.copy"),
+        Binding("n", "snapshot", "Snapshot now", id="clients-snapshot"),
+        Binding("f", "follow", "Follow", id="clients-follow"),
+        Binding("a", "add", "Add client", id="clients-add"),
+        Binding("x", "remove", "Remove client", id="clients-remove"),
+        Binding("y", "copy", "Copy its id", show=False, id="clients-copy"),
     ]
 
     def __init__(self, run: RunSource) -> None:

@@ -42,8 +42,8 @@ watched only while the run goes on and this pane is seen."""
     DirectoriesPane #directory-detail { margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("o", "open_shell", "Shell there", id="directories.shell"),
-        Binding("y", "copy_path", "Copy path", id="directories.copy"),
+        Binding("o", "open_shell", "Shell there", id="directories-shell"),
+        Binding("y", "copy_path", "Copy path", id="directories-copy"),
     ]
 
     def __init__(self, run: RunSource) -> None:

@@ -82,7 +82,7 @@ class FindingsPane(Pane):
         "Message, client, snapshot and path are those of the first time. Enter explains a defect: what was expected, what came back, "
         "the bytes around it, what went on in between, and how to run it again."
     )
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "Copy", show=False, id="findings.copy")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "Copy", show=False, id="findings-copy")]
 
     def __init__(self, run: RunSource) -> None:
         super().__init__(run)

@@ -54,10 +54,10 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
     ServerLogPane { padding: 0 0 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "ask_filter", "Filter", key_display="/", id="log.filter"),
-        Binding("escape", "clear_filter", "Clear the filter", show=False, id="log.clear-filter"),
-        Binding("y", "copy", "Copy", id="log.copy"),
-        Binding("ctrl+s", "save", "Save", id="log.save"),
+        Binding("slash", "ask_filter", "Filter", key_display="/", id="log-filter"),
+        Binding("escape", "clear_filter", "Clear the filter", show=False, id="log-clear-filter"),
+        Binding("y", "copy", "Copy", id="log-copy"),
+        Binding("ctrl+s", "save", "Save", id="log-save"),
     ]
 
     def __init__(self, run: RunSource, *, clock: Clock = SYSTEM_CLOCK) -> None:

@@ -43,17 +43,17 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, id="log.up"),
-        Binding("down,j", "move(1)", "Down", show=False, id="log.down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="log.page-up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="log.page-down"),
-        Binding("home,g", "first", "First line", show=False, id="log.first"),
-        Binding("end,G", "last", "Last line, and follow", show=False, id="log.last"),
-        Binding("left", "sideways(-1)", "Left", show=False, id="log.left"),
-        Binding("right", "sideways(1)", "Right", show=False, id="log.right"),
-        Binding("F", "follow", "Follow", id="log.follow"),
-        Binding("w", "wrap", "Wrap", id="log.wrap"),
-        Binding("t", "stamps", "Timestamps", id="log.timestamps"),
+        Binding("up,k", "move(-1)", "Up", show=False, id="log-up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="log-down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="log-page-up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="log-page-down"),
+        Binding("home,g", "first", "First line", show=False, id="log-first"),
+        Binding("end,G", "last", "Last line, and follow", show=False, id="log-last"),
+        Binding("left", "sideways(-1)", "Left", show=False, id="log-left"),
+        Binding("right", "sideways(1)", "Right", show=False, id="log-right"),
+        Binding("F", "follow", "Follow", id="log-follow"),
+        Binding("w", "wrap", "Wrap", id="log-wrap"),
+        Binding("t", "stamps", "Timestamps", id="log-timestamps"),
     ]
 
     class Moved(Message):

@@ -35,8 +35,8 @@ class StatisticsPane(Pane):
     )
     DEFAULT_CSS = "StatisticsPane > Sheet { height: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "cumulate", "Cumulative", id="statistics.cumulative"),
-        Binding("y", "copy", "Copy errors", show=False, id="statistics.copy"),
+        Binding("c", "cumulate", "Cumulative", id="statistics-cumulative"),
+        Binding("y", "copy", "Copy errors", show=False, id="statistics-copy"),
     ]
 
     def __init__(self, run: RunSource) -> None:
