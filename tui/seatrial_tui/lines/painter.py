@@ -73,24 +73,27 @@ def header(placed: Sequence[Placed[Any]], sort: str, palette: Palette, *, descen
     return Strip(segments)
 
 
-def row(placed: Sequence[Placed[Any]], cells: Cells, palette: Palette, width: int, *, selected: bool) -> list[Segment]:
-    """A whole row, at least ``width`` wide: Textual then neither cuts nor fills it. Neighbours in one style are one segment."""
+def row(placed: Sequence[Placed[Any]], cells: Cells, palette: Palette, width: int, *, selected: bool) -> tuple[list[Segment], int]:
+    """A whole row and how wide it is: ``width``, unless the columns need more. Where it is that, Textual neither cuts nor fills it,
+    which costs more than painting it. Neighbours in one style are one segment."""
     texts: list[str] = []
     styles: list[Style] = []
     used = 0
     for each in placed:
         column = each.column
         text, tone = cells[each.position]
+        if used < each.left:
+            texts[-1] += " " * (each.left - used)
         style = palette.cursor if selected else palette.tones[tone]
         if not styles or styles[-1] is not style:
             texts.append("")
             styles.append(style)
-        texts[-1] += fit(text, each.width, right=column.right, middle=column.middle) + " " * GAP
-        used += each.width + GAP
+        texts[-1] += fit(text, each.width, right=column.right, middle=column.middle)
+        used = each.left + each.width
     if used < width:
         texts.append(" " * (width - used))
         styles.append(palette.cursor if selected else palette.base)
-    return [Segment(text, style) for text, style in zip(texts, styles, strict=True)]
+    return [Segment(text, style) for text, style in zip(texts, styles, strict=True)], max(used, width)
 
 
 def marked(segments: Sequence[Segment], span: tuple[int, int], style: Style) -> list[Segment]:

@@ -289,11 +289,11 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     def _row(self, line: int) -> Strip:
         known, selected = self._lines.of(self._rows.key(line), self._rows[line]), line == self._cursor
         if known.strip is None or known.selected is not selected:
-            segments = painter.row(self._placed, known.cells, self._colors(), self.size.width, selected=selected)
+            segments, width = painter.row(self._placed, known.cells, self._colors(), self.size.width, selected=selected)
             span = self.text_selection.get_span(line) if self.text_selection is not None else None
             if span is not None:
                 segments = painter.marked(segments, span, self.screen.get_component_rich_style("screen--selection"))
-            known.strip, known.selected = Strip(segments), selected
+            known.strip, known.selected = Strip(segments, width), selected
         return known.strip
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
