@@ -53,7 +53,7 @@ class ClientScreen(KeysFirst[None]):
         Binding("escape,backspace", "leave", "Back", id="client-back"),
         Binding("left_square_bracket", "step(-1)", "Previous", id="client-previous"),
         Binding("right_square_bracket", "step(1)", "Next", id="client-next"),
-        *(Binding(str(number), f"tab({number})", show=False, id=f"client-tab-{number}") for number in range(1, 5)),
+        *(Binding(str(number), f"tab({number})", f"Table {number}", show=False, id=f"client-tab-{number}") for number in range(1, 5)),
         Binding("tab", "turn(1)", "Next table", show=False, id="client-next-table"),
         Binding("shift+tab", "turn(-1)", "Previous table", show=False, id="client-previous-table"),
         Binding("n", "drive('snapshot')", "Snapshot now", id="client-snapshot"),

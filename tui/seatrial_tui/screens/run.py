@@ -56,7 +56,10 @@ class RunScreen(KeysFirst[None]):
     RunScreen.narrow #left, RunScreen.narrow #right { width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(number), f"pane({number})", show=False, id=f"pane-{number}") for number in range(1, len(LEFT + RIGHT) + 1)),
+        *(
+            Binding(str(number), f"pane({number})", f"To {pane.TITLE.lower()}", show=False, id=f"pane-{number}")
+            for number, pane in enumerate(LEFT + RIGHT, 1)
+        ),
         Binding("z", "maximise", "Maximise", show=False, id="maximise"),
         Binding("space", "hold", "Hold/play", id="hold"),
         Binding("comma", "step(-5)", "5 s back", show=False, id="back"),
