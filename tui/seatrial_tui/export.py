@@ -72,5 +72,7 @@ def _write(path: Path, write: Callable[[IO[str]], object]) -> None:
             with contextlib.suppress(OSError):
                 path.unlink()
         raise HarnessError(
-            f"the table cannot be written: {error.strerror or error}", where=plain(str(path)), remedy="see that its directory can be written to and has room"
+            f"the table cannot be written: {error.strerror or error}",
+            where=plain(str(path)),
+            remedy="see that its directory can be written to and has room",
         ) from error
