@@ -40,6 +40,8 @@ from seatrial_tui.theming.shelf import Shelf
 from seatrial_tui.theming.themed import ThemedApp
 
 TOAST_CELLS = 240
+FIRST_TICK_S = 0.05
+"""After it began to read: a short run is read by then."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STEERING = frozenset({"drive", "pause_run", "remark"})
 """Actions that need an engine."""
@@ -123,6 +125,15 @@ class Dashboard(ThemedApp[None]):
         for number in _ENDING:
             loop.add_signal_handler(number, self.exit)
         self._tick()
+
+    def on_ready(self) -> None:
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """The screen is there; now it is filled."""
+        for screen in self._screens:
+            screen.run.begin()
+        self.set_timer(FIRST_TICK_S, self._tick)
         self.set_interval(1 / self._ui.refresh_hz, self._tick)
 
     def on_unmount(self) -> None:

@@ -20,7 +20,7 @@ def dashboard(runs: Sequence[Path], engine: Engine | None, ui: UiSettings) -> Ex
 
     Raises what a defect of ours has raised, once the terminal is as it was before.
     """
-    readers = [import_module("seatrial_tui.source.reader").RunReader(run) for run in runs]
+    readers = [import_module("seatrial_tui.source.reader").RunReader(run, at_once=False) for run in runs]
     shell = import_module("seatrial.config.loader").user_shell()
     app: Dashboard = import_module("seatrial_tui.app").Dashboard(readers, engine, ui, files=Path.cwd(), shell=shell)
     app.run()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 from seatrial.errors import SeatrialError
-from seatrial.harness.control import request
 
 
 class Answer(NamedTuple):
@@ -48,6 +48,8 @@ class Requests:
         while (asked := self._to_ask.get()) is not None:
             run, command, argument = asked
             try:
-                self._answers.put(Answer(command, request(run, command, argument), refused=False))
+                # Not before it is needed: it stands on half of the engine, which a screen that is to be there at once does not need.
+                text: str = import_module("seatrial.harness.control").request(run, command, argument)
+                self._answers.put(Answer(command, text, refused=False))
             except SeatrialError as error:
                 self._answers.put(Answer(command, f"{error.what}{f': {error.remedy}' if error.remedy else ''}", refused=True))

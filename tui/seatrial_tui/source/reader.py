@@ -46,7 +46,10 @@ class RunReader:
     ``_closed``), ``_shown`` and what the states hold; it is held for one chunk of records, never while reading a file.
     """
 
-    def __init__(self, directory: Path, clock: Clock = SYSTEM_CLOCK, *, checkpoints: Checkpoints | None = None) -> None:
+    def __init__(
+        self, directory: Path, clock: Clock = SYSTEM_CLOCK, *, checkpoints: Checkpoints | None = None, at_once: bool = True
+    ) -> None:
+        """``at_once``: read from now on. Else from ``begin`` on: a long journal would hold up a screen that is not painted yet."""
         self._directory, self._clock = directory, clock
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -65,12 +68,18 @@ class RunReader:
         self._arrived: int | None = None
         self._checkpoints = checkpoints or Checkpoints()
         self._shown = self._head.state
-        self._moment = Moment()
+        self._moment = Moment(reading=bool(segment_numbers(directory)))
         self._published_s = self._ticked_s = clock.monotonic_s()
         self._snapshots: tuple[str, dict[str, SnapshotView]] = ("", {})
         self._finding_times: tuple[int, ...] = ()
         self._thread = threading.Thread(target=self._run, name="run-reader", daemon=True)
-        self._thread.start()
+        if at_once:
+            self.begin()
+
+    def begin(self) -> None:
+        """Read. Idempotent; from the owner's thread only."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     # -- what is shown
 
@@ -193,7 +202,8 @@ class RunReader:
         with self._lock:
             self._closed = True
         self._wake.set()
-        self._thread.join(JOIN_S)
+        if self._thread.ident is not None:
+            self._thread.join(JOIN_S)
 
     def _within(self, at_ns: int) -> int:
         return max(self._moment.begin_ns, min(at_ns, self._moment.end_ns))
