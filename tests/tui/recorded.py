@@ -67,7 +67,10 @@ class RottingTarget(EmbeddedTarget):
 
 
 def _flip_a_bit(tree: Path) -> None:
-    largest = max((path for path in tree.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    files = [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_size]
+    if not files:
+        return
+    largest = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 0x10
     largest.write_bytes(content)
