@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from seatrial.config.model import UiSettings
 from seatrial.errors import SeatrialError
 from seatrial.report.prose import plain, shorten
 from seatrial.verdicts import ExitCode
+from seatrial_tui.ending import Ending
 from seatrial_tui.export import fresh_path, write_csv, write_json
 from seatrial_tui.keymap import commands, mapped
 from seatrial_tui.lines.table import LineTable
@@ -42,7 +41,6 @@ from seatrial_tui.theming.themed import ThemedApp
 TOAST_CELLS = 240
 FIRST_TICK_S = 0.05
 """After it began to read: a short run is read by then."""
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STEERING = frozenset({"drive", "pause_run", "remark"})
 """Actions that need an engine."""
 _ASKED_FIRST = {
@@ -63,7 +61,7 @@ class Engine(Protocol):
         """Let it go on without us."""
 
 
-class Dashboard(ThemedApp[None]):
+class Dashboard(Ending[None], ThemedApp[None]):
     """Shows one run, or several in turn.
 
     Owner of the sources while it runs: it closes them. Threading: Textual's; whatever takes time is done by the sources' threads and by
@@ -82,7 +80,6 @@ class Dashboard(ThemedApp[None]):
         Binding("ctrl+j", "export('json')", "Export JSON", show=False, id="export-json"),
         Binding("ctrl+t", "next_theme", "Next theme", show=False, id="next-theme"),
         Binding("f12", "screenshot", "Screenshot", show=False, id="screenshot"),
-        Binding("ctrl+z", "suspend_process", "To the shell, fg comes back", show=False, id="suspend"),
         Binding("right_curly_bracket", "turn(1)", "Next run", show=False, id="next-run"),
         Binding("left_curly_bracket", "turn(-1)", "Previous run", show=False, id="previous-run"),
     ]
@@ -101,8 +98,6 @@ class Dashboard(ThemedApp[None]):
         """``engine`` belongs to the first of ``runs``. Exports and screenshots go to ``files``; ``shell`` is the user's, empty for none."""
         super().__init__(ui.theme, shelf)
         self.title = "seatrial"
-        self.crash: Exception | None = None
-        """What ended it, where it was a defect of ours."""
         self._engine, self._ui, self._files, self._shell, self._clock = engine, ui, files, shell, clock
         self._screens = [RunScreen(run) for run in runs]
         self._news = [News() for _ in runs]
@@ -121,9 +116,6 @@ class Dashboard(ThemedApp[None]):
         self.set_keymap(keymap)
         for complaint in complaints:
             self._toast(complaint, "warning")
-        loop = asyncio.get_running_loop()
-        for number in _ENDING:
-            loop.add_signal_handler(number, self.exit)
         self._tick()
 
     def on_ready(self) -> None:
@@ -140,9 +132,6 @@ class Dashboard(ThemedApp[None]):
         self._requests.close()
         for screen in self._screens:
             screen.run.close()
-        loop = asyncio.get_running_loop()
-        for number in _ENDING:
-            loop.remove_signal_handler(number)
 
     @property
     def in_front(self) -> RunReader:
@@ -259,10 +248,6 @@ class Dashboard(ThemedApp[None]):
         elif not isinstance(self.screen, QuitChoice):
             self.push_screen(QuitChoice(stopping=self._leaving), self._leave)
 
-    def action_help_quit(self) -> None:
-        """Ctrl-C: who presses it wants to leave."""
-        self.call_later(self.action_quit)
-
     def _leave(self, choice: str | None) -> None:
         if choice == "leave" and self._engine is not None:
             self._engine.detach()
@@ -271,12 +256,6 @@ class Dashboard(ThemedApp[None]):
             self._leaving = True
             self._requests.send(self._screens[0].run.directory, choice)
             self._toast("The run stops: no new action begins, what is there is verified. The dashboard ends with it.")
-
-    def _handle_exception(self, error: Exception) -> None:
-        """Keep the defect for the crash report instead of painting it with all local values. Textual has no public hook for this."""
-        self.crash = self.crash or error
-        super()._handle_exception(error)
-        self._exit_renderables.clear()
 
     # -- what leaves the dashboard
 

@@ -23,16 +23,12 @@ def dashboard(runs: Sequence[Path], engine: Engine | None, ui: UiSettings) -> Ex
     readers = [import_module("seatrial_tui.source.reader").RunReader(run, at_once=False) for run in runs]
     shell = import_module("seatrial.config.loader").user_shell()
     app: Dashboard = import_module("seatrial_tui.app").Dashboard(readers, engine, ui, files=Path.cwd(), shell=shell)
-    app.run()
-    if app.crash is not None:
-        raise app.crash
+    import_module("seatrial_tui.ending").run_to_end(app)
     return ExitCode.PASS
 
 
 def launch() -> Sequence[str] | None:
     """Show what can be run; the arguments of ``seatrial`` that do what was chosen, None where nothing was. Raises as ``dashboard`` does."""
     app: Launch = import_module("seatrial_tui.screens.launch").Launch()
-    chosen = app.run()
-    if app.crash is not None:
-        raise app.crash
+    chosen: Sequence[str] | None = import_module("seatrial_tui.ending").run_to_end(app)
     return chosen

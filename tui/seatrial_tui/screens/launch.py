@@ -11,10 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Static
+
+from seatrial_tui.ending import Ending
 
 if TYPE_CHECKING:
     from seatrial.config.model import UiSettings
@@ -26,7 +28,7 @@ LEAVE_S = 2.0
 """For the thread to end, which may be waiting for a program's version."""
 
 
-class Launch(App[tuple[str, ...] | None]):
+class Launch(Ending[tuple[str, ...] | None]):
     """Returns the arguments of ``seatrial`` that do what was chosen; None where nothing was.
 
     Threading: the screen's thread; one daemon thread of its own at a time finds things out and posts messages. At the end it is waited for,
@@ -65,8 +67,6 @@ class Launch(App[tuple[str, ...] | None]):
 
     def __init__(self, config_file: Path | None = None) -> None:
         super().__init__()
-        self.crash: Exception | None = None
-        """What ended it, where it was a defect of ours."""
         self._config_file = config_file
         self._thread: threading.Thread | None = None
         self._chooser: ChooseScreen | None = None
@@ -134,12 +134,6 @@ class Launch(App[tuple[str, ...] | None]):
 
     def on_launch_broke(self, event: Broke) -> None:
         raise event.error
-
-    def _handle_exception(self, error: Exception) -> None:
-        """Keep the defect for the crash report instead of painting it with all local values. Textual has no public hook for this."""
-        self.crash = self.crash or error
-        super()._handle_exception(error)
-        self._exit_renderables.clear()
 
     # -- keys
 
