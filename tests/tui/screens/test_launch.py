@@ -208,8 +208,11 @@ def test_a_configuration_with_a_mistake_is_told_with_file_key_and_remedy_and_rea
         await until(pilot, lambda: app.screen is not screen and "smoke *" in text_of(app))
         screen = await ready(pilot)
         assert screen.query_one("#clients", Input).placeholder == "3"
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.is_running or app.return_code is not None)
 
     drive(app, steps, size)
+    assert app.return_value == ("run", "smoke")
 
 
 def test_help_tells_its_keys(surroundings: Path) -> None:

@@ -27,7 +27,6 @@ WIDE_COLUMNS = 100
 LABEL_CELLS = 18
 KEYS = {"clients": "c", "duration": "d", "target": "t", "seed": "e"}
 """That lead to the fields of the form."""
-Argv = tuple[str, ...]
 
 
 def _run_state(run: RunSummary) -> Cell:
@@ -52,8 +51,11 @@ RUNS: Sequence[Column[RunSummary]] = (
 )
 
 
-class ChooseScreen(KeysFirst[Argv]):
-    """Presets, runs, and what this machine lacks. Returns the arguments of ``seatrial``. Threading: the screen's thread only."""
+class ChooseScreen(KeysFirst[None]):
+    """Presets, runs, and what this machine lacks. The application ends with the arguments of ``seatrial`` that do what was chosen.
+
+    It stays until then: the thread may still find things out. Threading: the screen's thread only.
+    """
 
     TITLE = "seatrial"
     HELP: ClassVar[str] = (
@@ -234,11 +236,11 @@ class ChooseScreen(KeysFirst[Argv]):
         elif reason := self._cannot(wish):
             self.notify(f"cannot run here: {reason}", severity="warning", markup=False)
         else:
-            self.dismiss(wish.argv())
+            self.app.exit(wish.argv())
 
     @on(LineTable.Chosen, "#runs LineTable")
     def _watch(self, event: LineTable.Chosen) -> None:
-        self.dismiss(("watch", str(event.row.path)))
+        self.app.exit(("watch", str(event.row.path)))
 
 
 def _boxed(name: str, title: str, content: LineTable[Offer] | LineTable[RunSummary] | Page, hint: str = "") -> Vertical:

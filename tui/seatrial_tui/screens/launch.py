@@ -128,7 +128,7 @@ class Launch(Ending[tuple[str, ...] | None]):
         former = self._chooser
         self._chooser = import_module("seatrial_tui.screens.choose").ChooseScreen(offers)
         if former is None:
-            await self.push_screen(self._chooser, self.exit)
+            await self.push_screen(self._chooser)
         else:
             await self.switch_screen(self._chooser)
 
