@@ -10,11 +10,11 @@ from seatrial.clock import SYSTEM_CLOCK
 _LOOK_AGAIN_S = 0.01
 
 
-def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> bool:
-    """Whether ``condition`` becomes true within ``timeout_s``."""
+def eventually(condition: Callable[[], object], timeout_s: float = 10.0, look_again_s: float = _LOOK_AGAIN_S) -> bool:
+    """Whether ``condition`` becomes true within ``timeout_s``. It is looked at every ``look_again_s``."""
     until_s = SYSTEM_CLOCK.monotonic_s() + timeout_s
     while not condition():
         if SYSTEM_CLOCK.monotonic_s() > until_s:
             return False
-        SYSTEM_CLOCK.wait(threading.Event(), _LOOK_AGAIN_S)
+        SYSTEM_CLOCK.wait(threading.Event(), look_again_s)
     return True
