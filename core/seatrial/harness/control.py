@@ -43,6 +43,8 @@ PEER_TIMEOUT_S = 5.0
 PEERS_LIMIT = 16
 """Connections at a time; those beyond wait in the queue of the system."""
 _PIECE_BYTES = 16 << 10
+_FULL_QUEUE_S = 0.02
+"""Between two attempts to get a place in it."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -311,10 +313,7 @@ def _exchange(address: Path, line: bytes, timeout_s: float, clock: Clock) -> byt
     until_s = clock.monotonic_s() + timeout_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
-        try:
-            connection.connect(os.fspath(address))
-        except BlockingIOError as error:  # Linux says so where the queue stays full
-            raise TimeoutError from error
+        _connect(connection, address, until_s, clock)
         connection.sendall(line)
         received = bytearray()
         while not received.endswith(b"\n"):
@@ -329,6 +328,18 @@ def _exchange(address: Path, line: bytes, timeout_s: float, clock: Clock) -> byt
             if len(received) > ANSWER_LIMIT_BYTES:
                 raise ConnectionAbortedError(errno.ECONNABORTED, "an answer without end")
     return bytes(received)
+
+
+def _connect(connection: socket.socket, address: Path, until_s: float, clock: Clock) -> None:
+    """Where the queue of those who wait to be accepted is full, Linux does not wait for a place in it: ask again."""
+    while True:
+        try:
+            connection.connect(os.fspath(address))
+            return
+        except BlockingIOError as error:
+            if clock.monotonic_s() >= until_s:
+                raise TimeoutError from error
+            clock.wait(threading.Event(), _FULL_QUEUE_S)
 
 
 def _answer_line(response: Response) -> bytes:

@@ -39,6 +39,7 @@ def log(tmp_path: Path) -> Iterator[LogFile]:
     made = LogFile(tmp_path / "server.log")
     write_lines(made.path, 0, 3_000)
     made.start()
+    assert eventually(lambda: made.state.lines == 3_000)
     yield made
     made.close()
 

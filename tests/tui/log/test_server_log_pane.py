@@ -302,6 +302,7 @@ def test_a_past_moment_shows_the_log_as_it_was_then(log: Path) -> None:
 
 def test_a_frozen_screen_shows_no_new_lines(log: Path) -> None:
     async def steps(app: LogApp, pilot: Pilot[None]) -> None:
+        app.feed()  # live from here on, whoever has read the log before
         write_lines(log, 1_000, 10)
         reader = app.pane._log
         by = asyncio.get_running_loop().time() + 10

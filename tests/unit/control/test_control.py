@@ -6,8 +6,10 @@ import json
 import os
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -360,3 +362,31 @@ def test_a_private_directory_is_released_from_the_guard_when_it_is_removed(tmp_p
         assert served.address.parent in {Path(os.fsdecode(name)) for name in children._guardian._directories}
         served.close()
         assert not children._guardian._directories
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection waits for its place in the queue by itself")
+def test_a_place_in_a_full_queue_is_waited_for(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as waiting:
+        listener.bind(str(tmp_path / SOCKET_NAME))
+        listener.listen(0)
+        full = False
+        while not full:
+            other = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            other.setblocking(False)
+            try:
+                other.connect(str(tmp_path / SOCKET_NAME))
+            except BlockingIOError:
+                full = True
+        with pytest.raises(HarnessError, match="does not answer"):
+            request(tmp_path, "status", timeout_s=0.1)
+        answers: list[str] = []
+        asking = threading.Thread(target=lambda: answers.append(request(tmp_path, "status", timeout_s=30)))
+        asking.start()
+        waiting.close()  # those before it give up: accepted, they say nothing
+        while asking.is_alive():
+            connection, _ = listener.accept()
+            with connection:
+                if connection.recv(1000):
+                    connection.sendall(b'{"ok":true,"answer":"at last"}\n')
+                    asking.join(30)
+        assert answers == ["at last"]
