@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.children import Children
-from seatrial.clock import SYSTEM_CLOCK, VirtualClock
+from seatrial.clock import SYSTEM_CLOCK, SystemClock, VirtualClock
 from seatrial.errors import HarnessError, UsageError
 from seatrial.harness import control
 from seatrial.harness.control import ADDRESS_NAME, COMMANDS, SOCKET_NAME, ControlSocket, ending, request
@@ -364,6 +364,17 @@ def test_a_private_directory_is_released_from_the_guard_when_it_is_removed(tmp_p
         assert not children._guardian._directories
 
 
+class WaitingSeen(SystemClock):
+    """Tells when somebody waits."""
+
+    def __init__(self) -> None:
+        self.waited = threading.Event()
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        self.waited.set()
+        return super().wait(event, timeout_s)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection waits for its place in the queue by itself")
 def test_a_place_in_a_full_queue_is_waited_for(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener, ExitStack() as waiting:
@@ -380,8 +391,10 @@ def test_a_place_in_a_full_queue_is_waited_for(tmp_path: Path) -> None:
         with pytest.raises(HarnessError, match="does not answer"):
             request(tmp_path, "status", timeout_s=0.1)
         answers: list[str] = []
-        asking = threading.Thread(target=lambda: answers.append(request(tmp_path, "status", timeout_s=30)))
+        clock = WaitingSeen()
+        asking = threading.Thread(target=lambda: answers.append(request(tmp_path, "status", timeout_s=30, clock=clock)))
         asking.start()
+        assert clock.waited.wait(10)
         waiting.close()  # those before it give up: accepted, they say nothing
         while asking.is_alive():
             connection, _ = listener.accept()
