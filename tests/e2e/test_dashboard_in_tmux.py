@@ -373,7 +373,8 @@ main()
 
 
 @pytest.mark.parametrize(
-    ("module", "pane", "key"), [("run", "RunPane", ""), ("statistics", "StatisticsPane", "5")], ids=["at once", "by a key"]
+    ("module", "pane", "key"),
+    [pytest.param("run", "RunPane", "", id="at once"), pytest.param("statistics", "StatisticsPane", "5", id="by a key", marks=SLOW)],
 )
 def test_a_defect_of_the_dashboard_ends_it_with_one_message_and_stops_the_run(small: Stage, module: str, pane: str, key: str) -> None:
     small.program("broken", sys.executable, "-c", BREAKS.format(module=module, pane=pane))

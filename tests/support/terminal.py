@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.processes import alive
 from tests.support.waiting import eventually
 
 COMES_S = 60.0
@@ -129,10 +130,9 @@ class Terminal:
 
     def close(self) -> None:
         """End the server, which hangs up the shell and what runs in it. Idempotent."""
-        if self._server.is_running():
+        if alive(self._server.pid):
             self._tmux("kill-server", check=False)
-        _, alive = psutil.wait_procs([self._server, self.shell], timeout=COMES_S)
-        assert not alive, alive
+        assert eventually(lambda: not any(alive(process.pid) for process in (self._server, self.shell)), COMES_S)
 
     def _tmux(self, *command: str, check: bool = True) -> str:
         done = subprocess.run(
