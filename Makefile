@@ -56,6 +56,9 @@ lint: setup ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+snapshots: setup ## new pictures of the dashboard for its tests: look at what differs before you commit it
+	$(BIN)/python -m pytest -q --renew-snapshots tests/tui/app/test_snapshots.py
+
 screenshots: setup ## new pictures and tables of keys for docs/, from runs that take place for them: two minutes
 	$(BIN)/python -m docs.keys
 	$(BIN)/python -m docs.screenshots

@@ -19,6 +19,7 @@ GRACE_S = 5.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kill-seed", type=int, help="repeat the kills of a proof that failed: the seed it printed")
+    parser.addoption("--renew-snapshots", action="store_true", help="take new pictures of the dashboard instead of comparing them")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
