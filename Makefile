@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test prove lint screenshots bench constraints
+.PHONY: help setup run test prove lint snapshots screenshots bench constraints
 
 # The stamp holds the path it was made for: an environment that was moved or copied is made anew.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))

@@ -99,6 +99,10 @@ class ClientScreen(KeysFirst[None]):
     def on_resize(self) -> None:
         self._show()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A run that is over takes no commands, so no key offers them."""
+        return self.run.moment().live if action == "drive" else True
+
     def show(self, moment: Moment) -> None:
         """Show the client at this moment."""
         if moment is not self._moment:

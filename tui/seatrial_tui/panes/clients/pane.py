@@ -23,6 +23,9 @@ _ALWAYS_TOLD = ("running", "queued", "idle")
 _TOLD_IF_ANY = ("paused", "joining", "leaving", "gone")
 
 
+_STEERING = frozenset({"snapshot", "add", "remove"})
+
+
 class ClientsPane(Pane):
     """One line for each client. Threading: the screen's thread only."""
 
@@ -61,6 +64,10 @@ class ClientsPane(Pane):
     def following(self) -> bool:
         """The selection goes where things happen."""
         return self._following is not None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A run that is over takes no commands, so no key offers them."""
+        return self.run.moment().live if action in _STEERING else True
 
     def show(self, moment: Moment) -> None:
         before, self._moment = self._moment, moment
