@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
+from textual.content import ContentType
+from textual.geometry import Region
 from textual.widget import Widget
 
 from seatrial_tui.source.moment import Moment, RunSource
@@ -19,6 +21,30 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Value]]
+
+
+class _OnTheBorder:
+    """A title. Textual's own has the whole widget painted anew, whatever it is set to: here the same again costs nothing, another
+    one the two lines of the border. A pane says what it counts several times a second.
+    """
+
+    def __init__(self, of_textual: Any) -> None:
+        self._of_textual = of_textual
+
+    def __set_name__(self, owner: type[Pane], name: str) -> None:
+        self._told = f"_told_{name}"
+
+    def __get__(self, pane: Pane, owner: type[Pane] | None = None) -> str | None:
+        title: str | None = self._of_textual.__get__(pane, owner)
+        return title
+
+    def __set__(self, pane: Pane, title: ContentType | None) -> None:
+        if getattr(pane, self._told, None) == title:
+            return
+        setattr(pane, self._told, title)
+        pane.titling = True
+        self._of_textual.__set__(pane, title)
+        pane.titling = False
 
 
 class Pane(Widget):
@@ -39,6 +65,11 @@ class Pane(Widget):
     HELP: ClassVar[str]
     """What it shows and how to read it, a few lines of plain text; the keys are added from its bindings."""
 
+    border_title = _OnTheBorder(vars(Widget)["border_title"])
+    border_subtitle = _OnTheBorder(vars(Widget)["border_subtitle"])
+    titling = False
+    """Its border is being given a title."""
+
     def __init__(self, run: RunSource) -> None:
         super().__init__(id=self.NAME)
         self.run = run
@@ -47,6 +78,13 @@ class Pane(Widget):
     def show(self, moment: Moment) -> None:
         """Show this moment."""
         raise NotImplementedError
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        if self.titling:
+            offset, size = self.content_offset, self.outer_size
+            edges = (Region(0, 0, size.width, 1), Region(0, max(0, size.height - 1), size.width, 1))
+            regions = tuple(edge.translate((-offset.x, -offset.y)) for edge in edges)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def export(self) -> Exported | None:
         """What it shows as a table; None where it shows none."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.geometry import Region
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -61,7 +60,6 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
     ]
 
     def __init__(self, run: RunSource, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._titling = False
         super().__init__(run)
         self._clock = clock
         self._log = LogFile(run.directory / LOG_NAME, clock=clock)
@@ -196,20 +194,10 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
         told = (self._title(), self._position())
         if told != self._told:
             self._told = told
-            self._titling = True
             # Content: a filter may hold brackets.
             self.border_title, self.border_subtitle = Content(told[0]), Content(told[1])
-            self._titling = False
             if self._bar is not None:
                 self._bar.note(self._found())
-
-    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """A new title asks for the whole pane, the log in it too, to be painted again: four times a second, half of all that it costs."""
-        if self._titling:
-            offset, size = self.content_offset, self.outer_size
-            edges = (Region(0, 0, size.width, 1), Region(0, max(0, size.height - 1), size.width, 1))
-            regions = tuple(edge.translate((-offset.x, -offset.y)) for edge in edges)
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def _title(self) -> str:
         parts = [self.TITLE]
