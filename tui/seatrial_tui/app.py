@@ -43,6 +43,8 @@ FIRST_TICK_S = 0.05
 """After it began to read: a short run is read by then."""
 _STEERING = frozenset({"drive", "pause_run", "remark"})
 """Actions that need an engine."""
+_LEAVES = ("stop", "stop-now")
+"""Commands after which the dashboard ends with its run."""
 _ASKED_FIRST = {
     "stop-now": ("End the run at once?", "What is there will not be verified."),
     "remove-client": ("Remove this client?", "Its data directory and its cache go; its snapshots stay and will be verified."),
@@ -151,6 +153,8 @@ class Dashboard(Ending[None], ThemedApp[None]):
                     self.refresh_bindings()
         for answer in self._requests.answers():
             self._toast(answer.text, "warning" if answer.refused else "information")
+            if answer.refused and self._leaving and answer.command in _LEAVES:
+                self.exit()  # an engine that begins takes no requests yet; that its tie is cut it always hears
         if self._engine is not None and self._engine.returncode is not None and self._leaving:
             self.exit()
 
@@ -252,7 +256,7 @@ class Dashboard(Ending[None], ThemedApp[None]):
         if choice == "leave" and self._engine is not None:
             self._engine.detach()
             self.exit()
-        elif choice in {"stop", "stop-now"}:
+        elif choice in _LEAVES:
             self._leaving = True
             self._requests.send(self._screens[0].run.directory, choice)
             self._toast("The run stops: no new action begins, what is there is verified. The dashboard ends with it.")
