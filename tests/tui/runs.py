@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from seatrial.history.view import RunView
+from seatrial.history.events import Finding
+from seatrial.history.view import RunView, SnapshotView
+from seatrial.report.circumstances import Circumstances
 from seatrial_tui.source.cursor import Cursor
-from seatrial_tui.source.moment import Moment
+from seatrial_tui.source.moment import Moment, TimelineRow
 from seatrial_tui.source.reader import RunReader
 from tests.support.waiting import eventually
 
@@ -42,6 +44,31 @@ def reading(run_dir: Path) -> Iterator[RunReader]:
     with closing(RunReader(run_dir)) as source:
         assert eventually(lambda: source.moment().view.seq and not source.moment().reading)
         yield source
+
+
+class NoRun:
+    """A run of which only the directory is asked."""
+
+    def __init__(self, directory: Path = Path("run")) -> None:
+        self.directory = directory
+
+    def moment(self) -> Moment:
+        return Moment()
+
+    def timeline(self, client: str) -> Sequence[TimelineRow]:
+        return ()
+
+    def snapshots(self, client: str) -> Sequence[SnapshotView]:
+        return ()
+
+    def findings(self, group: str) -> Sequence[Finding]:
+        return ()
+
+    def circumstances(self, group: str) -> Circumstances | None:
+        return None
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
 
 def _no_gap(gap: object) -> None:

@@ -13,45 +13,19 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from seatrial.clock import SYSTEM_CLOCK
-from seatrial.history.events import Event, Finding, PlanEvent, Record
+from seatrial.history.events import Event, PlanEvent, Record
 from seatrial.history.fold import RunFold
 from seatrial.history.frames import Frame
 from seatrial.history.reader import read_journal
 from seatrial.history.telemetry import TelemetryReader
-from seatrial.history.view import RunView, SnapshotView
-from seatrial.report.circumstances import Circumstances
+from seatrial.history.view import RunView
 from seatrial_tui.messages import CopyText, OpenShell
 from seatrial_tui.panes.pane import Pane
-from seatrial_tui.source.moment import Moment, Sample, TimelineRow
+from seatrial_tui.source.moment import Moment, Sample
 
 SECOND_NS = 1_000_000_000
 BEGIN_NS = 1_800_000_000 * SECOND_NS
 _DEADLINE_S = 15.0
-
-
-class NoRun:
-    """A run of which only the directory is asked."""
-
-    def __init__(self, directory: Path = Path("run")) -> None:
-        self.directory = directory
-
-    def moment(self) -> Moment:
-        return Moment()
-
-    def timeline(self, client: str) -> Sequence[TimelineRow]:
-        return ()
-
-    def snapshots(self, client: str) -> Sequence[SnapshotView]:
-        return ()
-
-    def findings(self, group: str) -> Sequence[Finding]:
-        return ()
-
-    def circumstances(self, group: str) -> Circumstances | None:
-        return None
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 class Stage(App[None]):

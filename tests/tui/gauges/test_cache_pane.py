@@ -14,7 +14,8 @@ from seatrial_tui.lines.table import LineTable
 from seatrial_tui.messages import CopyText, OpenShell
 from seatrial_tui.panes.cache.pane import CachePane
 from seatrial_tui.source.moment import Moment
-from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, NoRun, Stage, on_stage, recorded, shown, told, until
+from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, Stage, on_stage, recorded, shown, told, until
+from tests.tui.runs import NoRun
 
 MIB = 1 << 20
 ANNA = "gentle-anna-11111111-1111-1111-1111-111111111111"

@@ -19,7 +19,8 @@ from seatrial_tui.messages import CopyText, OpenShell
 from seatrial_tui.panes.directories.pane import DirectoriesPane
 from seatrial_tui.source.moment import Moment
 from tests.support.waiting import eventually
-from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, NoRun, Stage, on_stage, recorded, shown, told, until
+from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, Stage, on_stage, recorded, shown, told, until
+from tests.tui.runs import NoRun
 
 MIB = 1 << 20
 

@@ -15,7 +15,8 @@ from seatrial.report.prose import duration
 from seatrial.verdicts import Outcome, Verdict
 from seatrial_tui.panes.run.pane import RunPane
 from seatrial_tui.source.moment import Moment
-from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, NoRun, Stage, on_stage, recorded, screen_text, shown, told, until
+from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, Stage, on_stage, recorded, screen_text, shown, told, until
+from tests.tui.runs import NoRun
 
 SETUP: list[Event] = [Phase(name="setup", state="begin"), Phase(name="setup", state="end")]
 CHAOS: list[Event] = [*SETUP, Phase(name="chaos", state="begin", planned_s=60.0)]

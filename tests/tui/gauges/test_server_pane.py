@@ -12,7 +12,8 @@ from seatrial.report.prose import size as human_size
 from seatrial_tui.panes.server.pane import ServerPane
 from seatrial_tui.panes.server.requests import Requests
 from seatrial_tui.source.moment import Moment
-from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, NoRun, recorded, shown, told
+from tests.tui.gauges.gauge_cases import BEGIN_NS, SECOND_NS, recorded, shown, told
+from tests.tui.runs import NoRun
 
 MIB = 1 << 20
 READY: list[Event] = [ServerEvent(state="starting", pid=4711), ServerEvent(state="ready", pid=4711, address="https://127.0.0.1:4000/r/")]

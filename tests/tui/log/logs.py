@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from seatrial.clock import SYSTEM_CLOCK
-from seatrial.history.events import Finding
-from seatrial.history.view import RunView, SnapshotView
-from seatrial.report.circumstances import Circumstances
+from seatrial.history.view import RunView
 from seatrial_tui.messages import CopyText
 from seatrial_tui.panes.server_log.pane import ServerLogPane
 from seatrial_tui.panes.server_log.view import LogView
-from seatrial_tui.source.moment import Moment, TimelineRow
+from seatrial_tui.source.moment import Moment
+from tests.tui.runs import NoRun
 
 DEADLINE_S = 20.0
-
-
-class Directory:
-    """A ``RunSource`` of which the log's pane uses the directory only."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def moment(self) -> Moment:
-        return Moment()
-
-    def timeline(self, client: str) -> Sequence[TimelineRow]:
-        return ()
-
-    def snapshots(self, client: str) -> Sequence[SnapshotView]:
-        return ()
-
-    def findings(self, group: str) -> Sequence[Finding]:
-        return ()
-
-    def circumstances(self, group: str) -> Circumstances | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
 
 class LogApp(App[None]):
@@ -51,7 +25,7 @@ class LogApp(App[None]):
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
-        self.pane = ServerLogPane(Directory(directory))
+        self.pane = ServerLogPane(NoRun(directory))
         self.copied: list[str] = []
 
     def compose(self) -> ComposeResult:

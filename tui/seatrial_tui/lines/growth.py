@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from seatrial.report.prose import size
+from seatrial_tui.lines.columns import Column
 from seatrial_tui.lines.tones import Cell, Tone
 from seatrial_tui.source.moment import Sample
 
@@ -22,6 +24,43 @@ def grown(amount_bytes: float | None, unit: str = "") -> Cell:
     if not amount_bytes:
         return f"0 B{unit}", Tone.FAINT
     return f"{'+' if amount_bytes > 0 else '-'}{size(abs(amount_bytes))}{unit}"
+
+
+class Grows(Protocol):
+    """A row that tells its growth; None where nobody knows."""
+
+    @property
+    def since_start_bytes(self) -> int | None: ...
+
+    @property
+    def per_minute_bytes(self) -> float | None: ...
+
+
+G = TypeVar("G", bound=Grows)
+
+
+def since_start_column(priority: int) -> Column[G]:
+    """How much it has grown in all."""
+    return Column(
+        name="since_start_bytes",
+        title="since start",
+        cell=lambda row: grown(row.since_start_bytes),
+        value=lambda row: row.since_start_bytes,
+        right=True,
+        priority=priority,
+    )
+
+
+def per_minute_column(priority: int) -> Column[G]:
+    """How fast it grows now."""
+    return Column(
+        name="bytes_per_minute",
+        title="per minute",
+        cell=lambda row: grown(row.per_minute_bytes, "/min"),
+        value=lambda row: row.per_minute_bytes,
+        right=True,
+        priority=priority,
+    )
 
 
 class Growth:

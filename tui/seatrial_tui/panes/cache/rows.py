@@ -9,7 +9,7 @@ import msgspec
 from seatrial.history.frames import CacheFrame
 from seatrial.report.prose import plain, size
 from seatrial_tui.lines.columns import Column
-from seatrial_tui.lines.growth import Growth, grown
+from seatrial_tui.lines.growth import Growth, per_minute_column, since_start_column
 from seatrial_tui.lines.sheet import meter
 from seatrial_tui.lines.tones import Cell, Tone
 
@@ -75,22 +75,8 @@ COLUMNS: Sequence[Column[CacheRow]] = (
         name="size_bytes", title="size", cell=lambda row: size(row.cache.size_bytes), value=lambda row: row.cache.size_bytes, right=True
     ),
     Column(name="share_of_limit", title="of its limit", cell=how_full, value=lambda row: row.share, priority=3),
-    Column(
-        name="since_start_bytes",
-        title="since start",
-        cell=lambda row: grown(row.since_start_bytes),
-        value=lambda row: row.since_start_bytes,
-        right=True,
-        priority=2,
-    ),
-    Column(
-        name="bytes_per_minute",
-        title="per minute",
-        cell=lambda row: grown(row.per_minute_bytes, "/min"),
-        value=lambda row: row.per_minute_bytes,
-        right=True,
-        priority=1,
-    ),
+    since_start_column(2),
+    per_minute_column(1),
     Column(name="files", title="files", cell=lambda row: f"{row.cache.files:,}", value=lambda row: row.cache.files, right=True, priority=4),
     Column(
         name="limit_bytes",

@@ -9,7 +9,7 @@ import msgspec
 from seatrial.history.view import RunView
 from seatrial.report.prose import duration, moment, plain, size
 from seatrial_tui.lines.columns import Column
-from seatrial_tui.lines.growth import Growth, grown
+from seatrial_tui.lines.growth import Growth, per_minute_column, since_start_column
 from seatrial_tui.lines.tones import Cell, Tone
 from seatrial_tui.panes.directories.watcher import Change, Seen
 
@@ -108,22 +108,8 @@ def change_name(change: Change) -> str:
 COLUMNS: Sequence[Column[DirectoryRow]] = (
     Column(name="label", title="directory", cell=lambda row: plain(row.label), max_width=32),
     Column(name="size_bytes", title="size", cell=size_of, value=lambda row: row.size_bytes, right=True),
-    Column(
-        name="since_start_bytes",
-        title="since start",
-        cell=lambda row: grown(row.since_start_bytes),
-        value=lambda row: row.since_start_bytes,
-        right=True,
-        priority=1,
-    ),
-    Column(
-        name="bytes_per_minute",
-        title="per minute",
-        cell=lambda row: grown(row.per_minute_bytes, "/min"),
-        value=lambda row: row.per_minute_bytes,
-        right=True,
-        priority=2,
-    ),
+    since_start_column(1),
+    per_minute_column(2),
     Column(
         name="files",
         title="files",
