@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from seatrial.targets.embedded.server import main as server
 from seatrial.targets.embedded.server.filestore import FileStore
-from seatrial.targets.embedded.server.store import BlobEntry, BlobType
+from seatrial.targets.embedded.server.store import BlobEntry, BlobType, Chunk
 
 
 class DroppingStore(FileStore):
@@ -20,7 +20,7 @@ class DroppingStore(FileStore):
 
     _packs = itertools.count(1)
 
-    def put(self, blob_type: BlobType, name: str, chunks: Iterable[bytes]) -> int:
+    def put(self, blob_type: BlobType, name: str, chunks: Iterable[Chunk]) -> int:
         if blob_type is BlobType.DATA and next(self._packs) % 3 == 0:
             return sum(map(len, chunks))
         return super().put(blob_type, name, chunks)
