@@ -72,12 +72,13 @@ class Terminal:
         """``text`` without its escape sequences."""
         return _ESCAPE.sub("", self.text)
 
-    def read_for(self, seconds: float) -> None:
-        """Let time pass; what comes is forgotten."""
+    def read_for(self, seconds: float, *, keep: bool = False) -> None:
+        """Let time pass; what comes is forgotten, unless it is to be kept."""
         until_s = self._clock.monotonic_s() + seconds
         while (left_s := until_s - self._clock.monotonic_s()) > 0:
             self._read(left_s)
-        self.text = ""
+        if not keep:
+            self.text = ""
 
     def wait_for(self, seen: Callable[[], T | None], timeout_s: float = 30.0) -> tuple[T, float]:
         """What ``seen`` finds, and when (monotonic seconds); an error where it finds nothing in time."""
