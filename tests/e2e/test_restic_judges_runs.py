@@ -18,6 +18,7 @@ from seatrial.history.events import Result
 from seatrial.targets.embedded.secret import repository_secrets
 from seatrial.verdicts import ExitCode, Outcome
 from tests.e2e.trials import QUICK, run_trial
+from tests.support.standing import ATTEMPTS, times_above
 
 pytestmark = pytest.mark.needs_program("restic")
 
@@ -35,14 +36,6 @@ BUSY = msgspec.structs.replace(
     },
 )
 CONTENDING = msgspec.structs.replace(BUSY, options=msgspec.structs.replace(BUSY.options, gc=GcOptions(mode="contend", retry_lock_s=1.0)))
-
-
-ATTEMPTS = 20
-
-
-def times_above(directory: Path) -> list[tuple[int, int]]:
-    """Both trees mirror the absolute path, so the times of all directories above are in them; other tests change those of /tmp."""
-    return [(status.st_mtime_ns, status.st_ctime_ns) for status in map(Path.stat, directory.parents)]
 
 
 class Restic:

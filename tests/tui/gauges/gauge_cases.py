@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+import msgspec
 from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
@@ -109,27 +110,23 @@ def told(events: Sequence[Event], frames: Sequence[Frame] = (), *, live: bool = 
 
 
 def recorded(run_dir: Path) -> list[Moment]:
-    """A recorded run at each of its frames, and at its end, as if it were watched live."""
+    """A recorded run at each of its records and frames, and at its end, as if it were watched live."""
     fold, samples, moments = RunFold(), list[Sample](), list[Moment]()
     records = list(read_journal(run_dir))
     reader = TelemetryReader(run_dir)
-    frames = list(itertools.chain.from_iterable(iter(reader.poll, [])))
+    told: list[Record | Frame] = [*records, *itertools.chain.from_iterable(iter(reader.poll, []))]
     reader.close()
-    place, end_ns = 0, records[-1].at_ns
-    for frame in frames:
-        while place < len(records) and records[place].at_ns <= frame.at_ns:
-            fold.apply(records[place])
-            place += 1
-        fold.apply_frame(frame)
+    for each in sorted(told, key=lambda each: each.at_ns):
+        if isinstance(each, Frame):
+            fold.apply_frame(each)
+            samples.append(sample_of(fold.view(force=True)))
+        else:
+            fold.apply(each)
         view = fold.view(force=True)
-        samples.append(sample_of(view))
         moments.append(
-            Moment(view=view, samples=tuple(samples), live=True, now_ns=frame.at_ns, begin_ns=records[0].at_ns, end_ns=frame.at_ns)
+            Moment(view=view, samples=tuple(samples), live=True, now_ns=each.at_ns, begin_ns=records[0].at_ns, end_ns=each.at_ns)
         )
-    for record in records[place:]:
-        fold.apply(record)
-    view = fold.view(force=True)
-    return [*moments, Moment(view=view, samples=tuple(samples), now_ns=end_ns, begin_ns=records[0].at_ns, end_ns=end_ns)]
+    return [*moments, msgspec.structs.replace(moments[-1], live=False, now_ns=records[-1].at_ns, end_ns=records[-1].at_ns)]
 
 
 def sample_of(view: RunView) -> Sample:

@@ -63,10 +63,15 @@ def test_a_recorded_run_is_told_in_words_at_its_end(finished_run: Path, size: tu
     assert "▶" not in text
 
 
+def in_chaos(run_dir: Path) -> Moment:
+    """In the middle of chaos, with actions under way."""
+    there = [moment for moment in recorded(run_dir) if moment.view.phase and moment.view.phase.name == "chaos" and moment.view.in_flight]
+    return there[len(there) // 2]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_each_moment_of_a_recorded_run_tells_its_phase_and_rates(finished_run: Path, size: tuple[int, int]) -> None:
-    moments = recorded(finished_run)
-    middle = next(moment for moment in moments if moment.view.phase and moment.view.phase.name == "chaos" and moment.view.in_flight)
+    middle = in_chaos(finished_run)
     rates = middle.view.rates
     shown(
         pane(),
@@ -90,9 +95,18 @@ def test_a_recorded_loss_that_was_expected_is_told_as_such(failed_run: Path) -> 
 
 
 def test_the_strip_is_three_lines_with_all_that_matters(finished_run: Path) -> None:
-    moments = recorded(finished_run)
-    at = next(moment for moment in moments if moment.view.phase and moment.view.phase.name == "chaos" and moment.view.in_flight)
-    text = shown(pane(compact=True), [at], (80, 24), "✓ chaos ▶", "PASS so far", "in flight", "no findings", "/min", "B/s", "seed")
+    text = shown(
+        pane(compact=True),
+        [in_chaos(finished_run)],
+        (80, 24),
+        "✓ chaos ▶",
+        "PASS so far",
+        "in flight",
+        "no findings",
+        "/min",
+        "B/s",
+        "seed",
+    )
     lines = text.split("\n")
     assert [bool(line.strip()) for line in lines] == [True] * 3 + [False] * 21
     assert max(map(len, lines)) <= 80
@@ -103,7 +117,7 @@ def test_it_takes_as_many_lines_as_it_needs(finished_run: Path, compact: bool, s
     made = pane(compact=compact)
 
     async def act(app: Stage, pilot: Pilot[None]) -> None:
-        made.show(recorded(finished_run)[2])
+        made.show(in_chaos(finished_run))
         await until(pilot, lambda: str(made.outer_size.height), lambda height: height == str(high))
         assert made.outer_size.height == high
 
@@ -189,7 +203,7 @@ def test_the_strip_becomes_a_pane_and_back_while_it_is_shown(finished_run: Path)
     made = pane(compact=True)
 
     async def act(app: Stage, pilot: Pilot[None]) -> None:
-        made.show(recorded(finished_run)[3])
+        made.show(in_chaos(finished_run))
         await until(pilot, lambda: screen_text(app), lambda text: "╭" not in text and "/min" in text)
         made.compact = False
         assert "at work" in await until(pilot, lambda: screen_text(app), lambda text: "╭" in text and "at work" in text)
