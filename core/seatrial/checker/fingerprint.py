@@ -102,7 +102,7 @@ def fingerprint(root: Path, *, keeps: frozenset[str] = DEFAULT_KEEPS, ctx: Conte
     ``xattr`` (the user's), ``hardlink``. Directory sizes never count. Adds the bytes read to the context's progress.
 
     Raises ``TreeChangedError`` where something vanishes or changes meanwhile, ``HarnessError`` where it cannot be read,
-    ``CancelledError``. Threading: any; where cores are idle, threads of its own help with the large files of a directory (and end with it),
+    ``CancelledError``. Threading: any; as there are cores, threads of its own help with the large files of a directory (and end with it),
     and a lone one is hashed on all cores.
     """
     return _Walk(os.fsencode(root.absolute()), keeps, ctx or Context()).run()
@@ -118,7 +118,7 @@ class _Walk:
         self._xattr = "xattr" in keeps and hasattr(os, "listxattr")
         self._plain = self._mode and self._owner and not (self._mtime or self._hardlink or self._xattr)
         self._first_names: dict[tuple[int, int], bytes] = {}
-        self._small, self._readers = bytearray(_SMALL_BYTES), 0
+        self._small = bytearray(_SMALL_BYTES)
         self._nodes: dict[str, bytes] = {}
         self._files = self._bytes = 0
 
@@ -215,10 +215,8 @@ class _Walk:
     def _read_all_large(self, directory: int, into: _Directory, large: list[tuple[bytes, os.stat_result]]) -> None:
         """Several side by side, each on one core: these need not wait for each other, as those do that share a file."""
         worth_it = sum(before.st_size for _, before in large) >= _START_BYTES
-        if worth_it and not self._readers:
-            self._readers = min(core_count() // 2 + 1, _READERS_MAX) if _has_idle_cores() else 1
-        helpers = min(self._readers, len(large)) - 1 if worth_it else 0
-        all_cores = worth_it and self._readers > 1 and not helpers
+        helpers = min(core_count() // 2 + 1, _READERS_MAX, len(large)) - 1 if worth_it else 0
+        all_cores = worth_it and not helpers and _has_idle_cores()
         # Taken from the end: the longest goes first, lest it goes last and alone. Each reader stops at a None.
         waiting = [*[None] * (helpers + 1), *sorted(large, key=lambda found: found[1].st_size)]
         errors: list[BaseException] = []
