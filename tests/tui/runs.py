@@ -38,6 +38,17 @@ def moment_of(run_dir: Path, until_ns: int | None = None) -> Moment:
         )
 
 
+def moments_of(run_dir: Path, every_ns: int) -> Iterator[Moment]:
+    """A run from its beginning to its end, as a screen would see it that looks so often."""
+    with closing(Cursor(run_dir, threading.Lock(), _no_gap)) as cursor:
+        begin_ns, end_ns = moment_of(run_dir).begin_ns, moment_of(run_dir).end_ns
+        for now_ns in range(begin_ns + every_ns, end_ns, every_ns):
+            while cursor.step(now_ns):
+                pass
+            view, samples = cursor.state.view(), cursor.state.samples
+            yield Moment(view=view, samples=samples, live=True, now_ns=now_ns, begin_ns=begin_ns, end_ns=now_ns)
+
+
 @contextmanager
 def reading(run_dir: Path) -> Iterator[RunReader]:
     """A source that has read the run to its end: for panes that ask for more than the moment."""

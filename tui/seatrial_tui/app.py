@@ -79,7 +79,7 @@ class Dashboard(Ending[None], ThemedApp[None]):
         Binding("ctrl+x", "drive('stop')", "Stop run", show=False, id="stop-run"),
         Binding("ctrl+k", "drive('stop-now')", "End run at once", show=False, id="stop-run-now"),
         Binding("ctrl+e", "export('csv')", "Export CSV", show=False, id="export-csv"),
-        Binding("ctrl+j", "export('json')", "Export JSON", show=False, id="export-json"),
+        Binding("ctrl+o", "export('json')", "Export JSON", show=False, id="export-json"),
         Binding("ctrl+t", "next_theme", "Next theme", show=False, id="next-theme"),
         Binding("f12", "screenshot", "Screenshot", show=False, id="screenshot"),
         Binding("right_curly_bracket", "turn(1)", "Next run", show=False, id="next-run"),

@@ -53,3 +53,5 @@ class Requests:
                 self._answers.put(Answer(command, text, refused=False))
             except SeatrialError as error:
                 self._answers.put(Answer(command, f"{error.what}{f': {error.remedy}' if error.remedy else ''}", refused=True))
+            except Exception as error:  # noqa: BLE001 - the thread's boundary: the next request may fare better, and this one is told
+                self._answers.put(Answer(command, f"it could not be asked: {type(error).__name__}: {error}", refused=True))

@@ -6,6 +6,7 @@ heavy is imported here: ``--help`` and ``--version`` answer at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,10 @@ COMMANDS = {
         "seatrial.cli.completion:completion", "The script that completes commands, runs, presets and themes in your shell."
     ),
 }
+
+
+_GONE = frozenset({errno.EPIPE, errno.EIO})
+"""Nobody reads any more: a pipe that was closed, a terminal that hung up."""
 
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -145,11 +150,14 @@ def _reader_left() -> ExitCode:
 
 
 def _finish(code: ExitCode) -> ExitCode:
-    """What is still buffered may find the pipe closed; said here, not by the interpreter on its way out."""
+    """What is still buffered may find the pipe closed or the terminal gone; said here, not by the interpreter on its way out."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        return _reader_left() if code is ExitCode.PASS else code
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        left = _reader_left()
+        return left if code is ExitCode.PASS else code
     return code
 
 

@@ -175,7 +175,7 @@ def test_two_runs_are_watched_in_turn_and_tables_and_screens_leave_as_files(fini
             await shows(app, finished_run.name)
             table = app.screen.query_one(ClientsPane).query_one(LineTable)
             await until(lambda: table.shown, app)
-            await pilot.press("1", "ctrl+e", "ctrl+j", "f12")
+            await pilot.press("1", "ctrl+e", "ctrl+o", "f12")
             await until(lambda: len(list(tmp_path.iterdir())) == 3, app)
 
     asyncio.run(watch())

@@ -6,11 +6,13 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
 from seatrial.errors import UsageError
+from seatrial.harness import control
 from seatrial.harness.control import ControlSocket
 from seatrial.history.events import Finding
 from seatrial.history.view import EndView, FindingGroup, RunView, ServerView
@@ -152,6 +154,24 @@ def test_the_end_of_a_run_is_news_once_and_never_of_one_that_had_ended(finished_
     at_the_end = msgspec.structs.replace(last, view=msgspec.structs.replace(last.view, end=EndView(at_ns=1, event=last.view.end.event)))
     assert [item.text for item in news.of(at_the_end)] == ["the run has ended: PASS"]
     assert news.of(at_the_end) == []
+
+
+def test_a_request_that_breaks_is_told_and_the_next_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(run: Path, command: str, argument: str) -> str:
+        if command == "gc":
+            raise RuntimeError("out of luck")
+        return "noted"
+
+    monkeypatch.setattr(control, "request", broken)
+    requests = Requests()
+    try:
+        requests.send(tmp_path, "gc")
+        requests.send(tmp_path, "remark", "x")
+        answers = []
+        assert eventually(lambda: answers.extend(requests.answers()) or len(answers) == 2)
+    finally:
+        requests.close()
+    assert answers == [("gc", "it could not be asked: RuntimeError: out of luck", True), ("remark", "noted", False)]
 
 
 def test_requests_are_answered_and_refusals_carry_their_remedy(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -166,3 +167,31 @@ def test_help_on_a_terminal_encoding_of_ascii_and_without_a_home_works() -> None
     assert process.returncode == ExitCode.PASS
     assert "Usage: seatrial" in out
     assert not err
+
+
+class GoneTerminal:
+    """Standard output whose reader has left, or whose disk is full."""
+
+    def __init__(self, number: int, descriptor: int) -> None:
+        self._number, self._descriptor = number, descriptor
+
+    def flush(self) -> None:
+        raise OSError(self._number, os.strerror(self._number))
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+def test_an_output_that_nobody_reads_ends_it_without_a_word(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", GoneTerminal(number, out.fileno()))
+        assert command._finish(ExitCode.PASS) is ExitCode.INTERRUPTED
+        assert command._finish(ExitCode.ROBUSTNESS_FAILURE) is ExitCode.ROBUSTNESS_FAILURE
+
+
+def test_an_output_that_cannot_be_written_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", GoneTerminal(errno.ENOSPC, out.fileno()))
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            command._finish(ExitCode.PASS)

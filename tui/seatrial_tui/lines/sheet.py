@@ -95,7 +95,7 @@ class Sheet(Toned):
         if y >= len(self._lines):
             return Strip.blank(width, base)
         strip = Strip([Segment(text, base + self.tone(tone)) for text, tone in map(split, self._lines[y])])
-        return self._selected(strip.adjust_cell_length(width, base), y).apply_offsets(0, y)
+        return self.placed(self._selected(strip.adjust_cell_length(width, base), y), 0, y)
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
         """The text under the mouse's selection."""

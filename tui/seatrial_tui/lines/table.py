@@ -280,7 +280,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
             return strip.crop_extend(0, width, base)
         line = top + y - HEADER_LINES
         if line < len(self._rows):
-            return self._row(line).crop_extend(left, left + width, base).apply_offsets(left, line)
+            return self.placed(self._row(line).crop_extend(left, left + width, base), left, line)
         if line == 0:
             text = "nothing matches" if self._rows.total else self._empty
             return Strip([Segment(fit(text, width), self._colors().tones[Tone.FAINT])])

@@ -6,6 +6,8 @@ from enum import Enum
 from typing import ClassVar
 
 from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widget import Widget
 
 
@@ -38,6 +40,19 @@ class Toned(Widget):
     Toned > .tone--accent { color: $text-accent; }
     Toned > .tone--head { color: $foreground; text-style: bold; }
     """
+
+    _painting = False
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._painting = True
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._painting = False
+
+    def placed(self, strip: Strip, x: int, y: int) -> Strip:
+        """A line that begins at ``x`` of line ``y``: the mouse asks for that. Each time it is painted it would cost as much again."""
+        return strip if self._painting else strip.apply_offsets(x, y)
 
     def tone(self, tone: Tone) -> Style:
         """How that tone looks here and now. Cached by Textual until the theme changes."""

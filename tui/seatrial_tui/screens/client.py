@@ -142,7 +142,7 @@ class ClientScreen(KeysFirst[None]):
         told = _in_full(self._table.selected)
         if told != self._told:
             self._told = told
-            self._detail.update(Content(told))
+            self._detail.update(Content(told), layout=False)
 
     @property
     def _table(self) -> LineTable[Any]:

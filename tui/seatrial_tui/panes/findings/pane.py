@@ -101,7 +101,7 @@ class FindingsPane(Pane):
         if view.findings is not before.findings:
             self._table.show(ordered(view))
         if not view.findings and (before.findings or view.snapshots is not before.snapshots):
-            self._calm.update(calm(view))
+            self._calm.update(calm(view), layout=False)
         if bool(view.findings) is not self._table.display:
             self._swap(bool(view.findings))
         if (view.findings_total, view.findings) != (before.findings_total, before.findings):
