@@ -36,6 +36,8 @@ def outcome_cell(outcome: Outcome | None, *, noop: bool, cause: str = "") -> Cel
         return ""
     if noop:
         return "○ no-op", Tone.FAINT
+    if outcome is Outcome.OK and cause:
+        return f"✗ {cause}", Tone.BAD  # it happened, and what came of it is wrong
     word, tone = OUTCOMES[outcome]
     return f"{word} {cause}".rstrip(), tone
 

@@ -35,7 +35,7 @@ class ClientsPane(Pane):
         "One line for each client. state: ▶ works (how far, how long), … waits for its turn at the gate (how long), · idle, ‖ paused, "
         "■ gone.\n"
         "last: how its last action went. ✓ ok: it happened. ✗ failed: it certainly did not happen. ? unknown: it may have happened. "
-        "○ no-op: there was nothing to act on.\n"
+        "○ no-op: there was nothing to act on. ✗ mismatch: it happened, and what came back is wrong.\n"
         "p95: 95 of 100 of its actions took no longer. snapshots: those of it that are live now. moved: bytes read, written or restored. "
         "findings: defects that it saw, or that struck a snapshot it made.\n"
         "Follow puts the selection where something went wrong last (failure, unknown outcome, finding) and keeps it there for a while; "
