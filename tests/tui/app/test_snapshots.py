@@ -36,7 +36,7 @@ EXPECTED = {
     "server": "stopped",
     "statistics": "snapshot-root",
     "cache": "cache",
-    "directories": "data repository",
+    "directories": "not on this host",
 }
 """A word that each pane must have shown before it is pictured."""
 
