@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -38,12 +39,22 @@ async def shows(app: Dashboard, *texts: str) -> None:
     await until(lambda: all(text in text_of(app) for text in texts), app)
 
 
+def has_read(reader: RunReader) -> bool:
+    moment = reader.moment()
+    return bool(moment.view.seq) and not moment.reading
+
+
 @asynccontextmanager
 async def dashboard(
     runs: Sequence[Path], size: tuple[int, int], files: Path, *, engine: Engine | None = None, ui: UiSettings | None = None
 ) -> AsyncIterator[tuple[Dashboard, Pilot[None]]]:
-    """The dashboard over these run directories. No theme and no shell of the user's has a part in it."""
+    """The dashboard over these run directories. No theme and no shell of the user's has a part in it.
+
+    It begins when the runs are read: how wide a column has become depends on all that has been shown.
+    """
     readers = [RunReader(run) for run in runs]
+    for reader in readers:
+        await until(partial(has_read, reader))
     app = Dashboard(readers, engine, ui or UiSettings(), files=files, shelf=Shelf([builtin("themes")]))
     async with app.run_test(size=size, notifications=True) as pilot:
         yield app, pilot
