@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.data import builtin
 from seatrial.config.model import UiSettings
+from seatrial.history.segments import segment_numbers
 from seatrial_tui.app import Dashboard, Engine
 from seatrial_tui.source.reader import RunReader
 from seatrial_tui.theming.shelf import Shelf
@@ -40,8 +41,9 @@ async def shows(app: Dashboard, *texts: str) -> None:
 
 
 def has_read(reader: RunReader) -> bool:
+    """All there is so far; of a run without a journal yet, nothing."""
     moment = reader.moment()
-    return bool(moment.view.seq) and not moment.reading
+    return not moment.reading and (moment.view.seq > 0 or not segment_numbers(reader.directory))
 
 
 @asynccontextmanager
