@@ -215,14 +215,11 @@ class Dashboard(Ending[None], ThemedApp[None]):
 
     @on(OpenClient)
     def _open_client(self, event: OpenClient) -> None:
-        self._open(ClientScreen(self.in_front, event.client))
+        self.push_screen(ClientScreen(self.in_front, event.client))
 
     @on(OpenFinding)
     def _open_finding(self, event: OpenFinding) -> None:
-        self._open(FindingScreen(self.in_front, event.group))
-
-    def _open(self, screen: Screen[None]) -> None:
-        self.push_screen(screen)
+        self.push_screen(FindingScreen(self.in_front, event.group))
 
     @on(JumpToLog)
     def _jump_to_log(self, event: JumpToLog) -> None:

@@ -43,7 +43,9 @@ class News:
         server = view.server
         if server.state == "died" and self._died_ns != server.since_ns and server.since_ns >= self._since_ns:
             self._died_ns = server.since_ns
-            told.append(Item(f"the server died: {server.detail or f'exit code {server.exit_code}'}", grave=True))
+            # The detail holds the last lines of its log, which are in a pane of their own.
+            how = f": {server.detail}" if server.exit_code is None else f" with exit code {server.exit_code}"
+            told.append(Item(f"the server died{how}", grave=True))
         if view.end is not None and not self._ended:
             self._ended = True
             told.append(Item(f"the run has ended: {view.verdict.name}", view.verdict is Verdict.FAIL))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import PurePath
 
 import click
 from click.shell_completion import get_completion_class
 
+from seatrial.config.loader import user_shell
 from seatrial.errors import UsageError
 
 SHELLS = ("bash", "zsh", "fish")
@@ -26,7 +26,7 @@ def completion(ctx: click.Context, shell: str | None) -> None:
     zsh:  seatrial completion zsh >> ~/.zshrc
     fish: seatrial completion fish > ~/.config/fish/completions/seatrial.fish
     """
-    name = shell or PurePath(os.environ.get("SHELL", "")).name
+    name = shell or PurePath(user_shell()).name
     known = get_completion_class(name) if name in SHELLS else None
     if known is None:
         raise UsageError(f"no completion for {name or 'an unknown shell'}", where="SHELL", remedy=f"name one of {', '.join(SHELLS)}")

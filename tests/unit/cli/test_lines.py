@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli.json_lines import JsonLines
-from seatrial.cli.lines import SHOWN_GROUPS, Detail, Lines, Narrator, progress_line, time_left_s
+from seatrial.cli.lines import SHOWN_GROUPS, Detail, Lines, Narrator, progress_line
 from seatrial.cli.terminal import Screen
 from seatrial.clock import VirtualClock
 from seatrial.history.events import Fault, Phase, ServerEvent, Steer, Trees
@@ -18,6 +18,7 @@ from seatrial.history.fold import RunFold
 from seatrial.history.journal import read_journal
 from seatrial.history.view import PhaseView, RunView
 from seatrial.report import summarise
+from seatrial.report.progress import time_left_s
 from seatrial.report.text import action_table
 from seatrial.verdicts import Outcome, Verdict
 from tests.unit.report.story import FOX, OTTER, Story, clean_run, damaged_run, flipped

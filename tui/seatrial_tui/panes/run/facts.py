@@ -6,9 +6,9 @@ from typing import get_args
 
 import msgspec
 
-from seatrial.cli.lines import how_far, time_left_s
 from seatrial.history.events import Phase
 from seatrial.history.view import EndView, PhaseView, RunView
+from seatrial.report.progress import how_far, time_left_s
 from seatrial.report.prose import duration, moment, plural, size
 from seatrial.report.text import MEANING
 from seatrial.verdicts import Verdict
