@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 
@@ -18,3 +19,11 @@ def eventually(condition: Callable[[], object], timeout_s: float = 10.0, look_ag
             return False
         SYSTEM_CLOCK.wait(threading.Event(), look_again_s)
     return True
+
+
+async def soon(condition: Callable[[], object], say: Callable[[], str] = str, timeout_s: float = 60.0) -> None:
+    """Let others run until ``condition`` is true; ``say`` tells what stood there where it never came."""
+    until_s = SYSTEM_CLOCK.monotonic_s() + timeout_s
+    while not condition():
+        assert SYSTEM_CLOCK.monotonic_s() < until_s, f"it never came true: {say()}"
+        await asyncio.sleep(_LOOK_AGAIN_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,16 +9,15 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.data import builtin
 from seatrial.config.model import UiSettings
 from seatrial.history.segments import segment_numbers
 from seatrial_tui.app import Dashboard, Engine
 from seatrial_tui.source.reader import RunReader
 from seatrial_tui.theming.shelf import Shelf
+from tests.support.waiting import soon
 
 NARROW, WIDE = (80, 24), (160, 50)
-COMES_S = 60.0
 
 
 def text_of(app: Dashboard) -> str:
@@ -28,11 +26,8 @@ def text_of(app: Dashboard) -> str:
 
 
 async def until(condition: Callable[[], object], app: Dashboard | None = None) -> None:
-    """Poll a condition with a deadline."""
-    limit_s = SYSTEM_CLOCK.monotonic_s() + COMES_S
-    while not condition():
-        assert SYSTEM_CLOCK.monotonic_s() < limit_s, f"it never came true; the screen:\n{text_of(app) if app else ''}"
-        await asyncio.sleep(0.02)
+    """Poll a condition with a deadline; the screen is told where it never comes true."""
+    await soon(condition, lambda: f"the screen:\n{text_of(app)}" if app else "")
 
 
 async def shows(app: Dashboard, *texts: str) -> None:

@@ -12,12 +12,11 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
 
-from seatrial.clock import SYSTEM_CLOCK
 from seatrial_tui.lines.table import Column, LineTable
 from seatrial_tui.lines.tones import Tone
 from seatrial_tui.messages import CopyText, Drive, OpenClient, OpenShell
+from tests.support.waiting import soon
 
-_DEADLINE_S = 15.0
 _ASKED = (CopyText, Drive, OpenClient, OpenShell, LineTable.Chosen, LineTable.Moved)
 
 
@@ -94,7 +93,4 @@ def on_stage(inner: Widget, act: Callable[[Stage, Pilot[None]], Awaitable[None]]
 
 async def until(condition: Callable[[], object], what: str = "") -> None:
     """Wait for a condition, which must become true before the deadline."""
-    until_s = SYSTEM_CLOCK.monotonic_s() + _DEADLINE_S
-    while not condition():
-        assert SYSTEM_CLOCK.monotonic_s() < until_s, f"never came: {what or condition}"
-        await asyncio.sleep(0.01)
+    await soon(condition, lambda: what or str(condition))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,26 +11,18 @@ from textual.color import Color
 from textual.theme import Theme
 from textual.widgets import Static
 
-from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.data import builtin
 from seatrial.config.model import UiSettings
 from seatrial.errors import UsageError
 from seatrial_tui.theming.shelf import DEFAULT, Shelf, load_themes
 from seatrial_tui.theming.theme_file import COLOURS, read_theme
 from seatrial_tui.theming.themed import ThemedApp
+from tests.support.waiting import soon
 
 BUILT_IN = load_themes([builtin("themes")])
 GOOD = builtin("themes").joinpath("dark.toml").read_text(encoding="utf-8")
 TEXTS = ("text", "text-muted", "text-success", "text-warning", "text-error", "text-accent")
 GROUNDS = ("background", "surface", "panel")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Poll a condition with a deadline."""
-    limit_s = SYSTEM_CLOCK.monotonic_s() + 20
-    while not condition():
-        assert SYSTEM_CLOCK.monotonic_s() < limit_s, "the condition never came true"
-        await asyncio.sleep(0.01)
 
 
 def edited(old: str, new: str) -> str:
@@ -166,15 +157,15 @@ def test_a_saved_change_of_the_theme_is_worn_and_a_broken_one_leaves_the_last_go
     async def wear() -> None:
         app = Wearing("mine", shelf(tmp_path))
         async with app.run_test() as pilot:
-            await until(lambda: app.wears("#e8a33d"))
+            await soon(lambda: app.wears("#e8a33d"))
             mine.write_text(GOOD.replace("seatrial-dark", "mine").replace("#e8a33d", "#112233"))
-            await until(lambda: app.wears("#112233"))
+            await soon(lambda: app.wears("#112233"))
             mine.write_text('name = "mine"\naccent = "#zz"')
-            await until(lambda: "mine.toml" in app.told)
+            await soon(lambda: "mine.toml" in app.told)
             await pilot.pause()
             assert app.wears("#112233")
             (tmp_path / "other.toml").write_text(GOOD.replace("seatrial-dark", "other"))
-            await until(lambda: "other" in app.available_themes)
+            await soon(lambda: "other" in app.available_themes)
 
     asyncio.run(wear())
 
@@ -202,6 +193,6 @@ def test_each_theme_can_be_worn_and_left(name: str, tmp_path: Path) -> None:
             accent: Theme | None = app.get_theme(name)
             assert accent is not None
             app.theme = DEFAULT
-            await until(lambda: app.wears("#e8a33d"))
+            await soon(lambda: app.wears("#e8a33d"))
 
     asyncio.run(wear())
