@@ -168,7 +168,11 @@ class LiveServer:
         return self.log_file.read_text()
 
     def files(self) -> set[str]:
-        """Every file under the repository, relative."""
+        """Every file under the repository, relative.
+
+        A server that others spoke to may still hold what they broke off: a test that says "nothing is left" waits until there is no
+        file that was not there before, and does not ask that all of those before are still there.
+        """
         return {str(path.relative_to(self.repository)) for path in self.repository.rglob("*") if path.is_file()}
 
     def alive(self) -> bool:
