@@ -7,7 +7,7 @@ context's deadline and cancellation and may block; each client is called by one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -120,7 +120,13 @@ class Surroundings:
 
 
 class Server(Protocol):
-    """The repository server of a target. Threading: any thread."""
+    """The repository server of a target: one of ours that is started and stopped, or one that is there already (attached) and only
+    spoken to. Threading: any thread."""
+
+    @property
+    def absent(self) -> Mapping[ActionName, str]:
+        """What cannot be asked of it, and why, in half a sentence: of ``run-gc``, ``verify-repository`` and ``remove-client``. Such an
+        action is "not run", by name, and never passed. Empty for a server of our own. Constant."""
 
     def connect_or_create_repo(self, repo_path: Path) -> None:
         """Open the repository or make it, then start the server; returns once it answers.

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
 from seatrial.children import Child, Completed
 from seatrial.clock import SYSTEM_CLOCK, Clock
-from seatrial.config.model import GcOptions
-from seatrial.context import CancelToken, Context
-from seatrial.errors import HarnessError, NoSpaceError, OperationError, SeatrialError, TargetError
-from seatrial.history.events import ServerEvent
+from seatrial.config.model import ActionName, GcOptions
+from seatrial.context import Context
+from seatrial.errors import HarnessError, NoSpaceError, OperationError, SeatrialError
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.targets.embedded.control import Control
 from seatrial.targets.embedded.private import make_private_directory
@@ -25,22 +25,21 @@ from seatrial.targets.embedded.server.config import Admin, Limits, ServerConfig
 from seatrial.targets.embedded.server.main import Ready
 from seatrial.targets.embedded.server.store import BlobType
 from seatrial.targets.embedded.server.users import digest_of
+from seatrial.targets.programs.served import ServedProcess
 from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
 from seatrial.verdicts import Outcome
 
 _ADMIN = "admin"
+_NAME = "embedded server"
 _PROGRAM = (sys.executable, "-m", "seatrial.targets.embedded")
 _PACKAGE_ROOT = Path(__file__).parents[3]
 """The children's working directory, which ``-m`` searches first: in a checkout they find the very code that runs here."""
-_READY_S = 30.0
-_POLL_S = 0.01
 _STOP_GRACE_S = 2.0
 """For the server's own end, on top of what it gives to running requests."""
 _REBIND_S = 5.0
 _MAINTENANCE_S = 60.0
 """For commands whose caller gives no deadline: init, unlock, run."""
-_TAIL_BYTES, _TAIL_LINES = 8192, 20
-_State = Literal["starting", "ready", "stopping", "stopped", "died"]
+_SAID_LINES = 20
 T = TypeVar("T")
 
 
@@ -59,9 +58,10 @@ class _Failure(msgspec.Struct, frozen=True, kw_only=True):
 class EmbeddedServer:
     """``targets.protocols.Server`` for the embedded target.
 
-    Threading: any thread. The lock guards the child, whether we asked it to stop, the users' passwords and the count of restarts; it
-    is never held across a call to the server. Starts and restarts are for one thread at a time (``_starting`` sees to it).
+    Threading: any thread. The lock guards the users' passwords; it is never held across a call to the server.
     """
+
+    absent: Mapping[ActionName, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -75,20 +75,14 @@ class EmbeddedServer:
         self._program = program
         self._around, self._limits, self._clock = around, limits or Limits(), clock
         self._home = around.base / "server"
-        self._lock, self._starting = threading.Lock(), threading.Lock()
-        self._child: Child | None = None
-        self._gone = CancelToken()
-        """Cancelled when the child that is there now ends: maintenance without a server only waits."""
-        self._asked: Child | None = None
-        """The child that we asked to stop: its end is no news."""
+        self._process = ServedProcess(around, _NAME, clock=clock)
+        self._lock = threading.Lock()
         self._ready: Ready | None = None
         self._control: Control | None = None
         self._passwords: dict[str, str] = {}
-        self._restarts = 0
         self._admin_password = new_token()
         self._repository: Path = around.repository
         self._repository_password = ""
-        self._closed = False
 
     def connect_or_create_repo(self, repo_path: Path) -> None:
         """Start the server on ``repo_path`` and make the repository where there is none; locks that were left are removed.
@@ -105,14 +99,9 @@ class EmbeddedServer:
 
     def restart(self) -> None:
         """Start it again after a death: same port, certificate, users and repository. Raises ``TargetError``."""
-        child, ready = self._child, self._ready
-        if ready is None:
-            raise HarnessError("restart before the first start", where="embedded server")
-        if child is not None and child.returncode is None:
-            raise HarnessError(f"the server still runs, process {child.pid}", where="embedded server")
-        self._start(int(ready.url.rsplit(":", 1)[1].split("/", 1)[0]), _REBIND_S)
-        with self._lock:
-            self._restarts += 1
+        if self._ready is None:
+            raise HarnessError("restart before the first start", where=_NAME)
+        self._start(int(self._ready.url.rsplit(":", 1)[1].split("/", 1)[0]), _REBIND_S)
 
     def authorize_client(self, user: str) -> None:
         with self._lock:
@@ -128,7 +117,7 @@ class EmbeddedServer:
         with self._lock:
             password = self._passwords.get(user)
         if password is None:
-            raise OperationError(f"{user} is not authorised", cause="denied", outcome=Outcome.FAILED, where="embedded server")
+            raise OperationError(f"{user} is not authorised", cause="denied", outcome=Outcome.FAILED, where=_NAME)
         return self._access(user, password)
 
     def run(self, *args: str) -> tuple[str, str]:
@@ -148,7 +137,7 @@ class EmbeddedServer:
         return self._maintain(ctx, ["snapshots"], list[ListedSnapshot])
 
     def server_cmd(self) -> Child | None:
-        return self._child
+        return self._process.child
 
     def server_fingerprint(self) -> str:
         return self._the_ready().fingerprint
@@ -158,87 +147,54 @@ class EmbeddedServer:
 
     def frame(self) -> ServerFrame | None:
         control = self._control
-        if control is None or self._closed:
+        if control is None or self._process.closed:
             return None
         try:
-            return msgspec.structs.replace(control.status(), restarts=self._restarts)
+            return msgspec.structs.replace(control.status(), restarts=self._process.restarts)
         except OperationError:
             return None
 
     def cleanup(self) -> None:
-        with self._lock:
-            closed, self._closed = self._closed, True
-            child = self._child
-            if child is not None and child.returncode is None:
-                self._asked = child
-        if closed:
+        if self._process.closed:
             return
-        if child is not None and child.returncode is None:
-            self._emit("stopping", pid=child.pid)
-            code = child.terminate(self._limits.drain_s + _STOP_GRACE_S)
-            self._emit("stopped", pid=child.pid, exit_code=code)
+        self._process.stop(self._limits.drain_s + _STOP_GRACE_S)
         if self._control is not None:
             self._control.close()
 
     def _start(self, port: int, bind_retry_s: float) -> None:
-        with self._starting:
-            make_private_directory(self._home)
-            ready_file = self._home / "ready.json"
-            ready_file.unlink(missing_ok=True)
-            settings = self._around.preset.embedded
-            config = ServerConfig(
-                repository=str(self._repository),
-                state_directory=str(self._home),
-                access_log=str(self._around.server_log.with_name("access.log")),
-                ready_file=str(ready_file),
-                port=port,
-                bind_retry_s=bind_retry_s,
-                fsync=settings.fsync,
-                quota_bytes=settings.quota_bytes,
-                admin=Admin(user=_ADMIN, password_sha256=digest_of(self._admin_password)),
-                limits=self._limits,
-            )
-            log_offset = self._log_size()
-            gone = CancelToken()
-            child = self._around.children.spawn(
-                list(self._program),
-                stdout=self._around.server_log,
-                env=self._around.environment,
-                cwd=_PACKAGE_ROOT,
-                stdin=msgspec.json.encode(config),
-                on_exit=lambda child: self._ended(child, gone),
-            )
-            with self._lock:
-                self._child, self._gone = child, gone
-            self._emit("starting", pid=child.pid, offset=log_offset)
-            ready = self._await_ready(child, ready_file, port, log_offset)
-            if self._control is not None:
-                self._control.close()
-            self._ready = ready
-            self._control = Control(self._access(_ADMIN, self._admin_password))
-            self._emit("ready", pid=child.pid, address=ready.url)
-
-    def _await_ready(self, child: Child, ready_file: Path, port: int, log_offset: int) -> Ready:
-        give_up_at = self._clock.monotonic_s() + _READY_S
-        while child.returncode is None and self._clock.monotonic_s() < give_up_at:
-            if ready_file.exists():  # written whole
-                return msgspec.json.decode(ready_file.read_bytes(), type=Ready)
-            child.wait(_POLL_S)
-        code = child.returncode
-        why = f"it ended with exit code {code}" if code is not None else f"it was not ready within {_READY_S:.0f} s"
-        child.kill()
-        raise TargetError(
-            f"the embedded server did not come up: {why}\n{self._log_tail(log_offset)}",
-            where=f"port {port}" if port else "embedded server",
-            remedy=f"see {self._around.server_log}",
+        make_private_directory(self._home)
+        ready_file = self._home / "ready.json"
+        ready_file.unlink(missing_ok=True)
+        settings = self._around.preset.embedded
+        config = ServerConfig(
+            repository=str(self._repository),
+            state_directory=str(self._home),
+            access_log=str(self._around.server_log.with_name("access.log")),
+            ready_file=str(ready_file),
+            port=port,
+            bind_retry_s=bind_retry_s,
+            fsync=settings.fsync,
+            quota_bytes=settings.quota_bytes,
+            admin=Admin(user=_ADMIN, password_sha256=digest_of(self._admin_password)),
+            limits=self._limits,
+        )
+        self._process.start(
+            self._program,
+            is_ready=lambda: self._answer(ready_file),
+            where=f"port {port}" if port else _NAME,
+            cwd=_PACKAGE_ROOT,
+            stdin=msgspec.json.encode(config),
         )
 
-    def _ended(self, child: Child, gone: CancelToken) -> None:
-        with self._lock:
-            expected = child is self._asked
-        if not expected:
-            self._emit("died", pid=child.pid, exit_code=child.returncode, detail=self._log_tail(0))
-        gone.cancel("the server is gone")
+    def _answer(self, ready_file: Path) -> str:
+        """Its address once it serves: the file is written whole."""
+        if not ready_file.exists():
+            return ""
+        self._ready = ready = msgspec.json.decode(ready_file.read_bytes(), type=Ready)
+        if self._control is not None:
+            self._control.close()
+        self._control = Control(self._access(_ADMIN, self._admin_password))
+        return ready.url
 
     def _maintain(self, ctx: Context, args: Sequence[str], kind: type[T]) -> T:
         done = self._command(ctx, args)
@@ -250,7 +206,7 @@ class EmbeddedServer:
 
     def _command(self, ctx: Context, args: Sequence[str]) -> Completed:
         done = self._launch(ctx, args)
-        if done.returncode != 0 and (done.timed_out or done.cancelled) and not self._gone.cancelled:
+        if done.returncode != 0 and (done.timed_out or done.cancelled) and not self._process.gone.cancelled:
             # It may have died with its lock held, and a stale lock blocks everybody: restic's rules leave that to "unlock".
             with contextlib.suppress(SeatrialError):  # the run may be closing; the next start unlocks too
                 self._launch(self._limited(), ["unlock"])
@@ -275,7 +231,7 @@ class EmbeddedServer:
         try:
             said = msgspec.json.decode(done.stdout, type=_Failure).error
         except msgspec.MsgspecError:
-            last = "\n".join(done.stderr.strip().splitlines()[-_TAIL_LINES:])
+            last = "\n".join(done.stderr.strip().splitlines()[-_SAID_LINES:])
             said = _Error(cause="crashed", message=f"exit code {done.returncode}\n{last}".rstrip())
         message = f"{' '.join(args[:1])}: {said.message}"
         if done.cancelled or done.timed_out:
@@ -286,7 +242,7 @@ class EmbeddedServer:
         raise OperationError(message, cause=said.cause, outcome=said.outcome, where=where)
 
     def _limited(self) -> Context:
-        return Context(clock=self._clock, cancel=self._gone).within(_MAINTENANCE_S)
+        return Context(clock=self._clock, cancel=self._process.gone).within(_MAINTENANCE_S)
 
     def _access(self, user: str, password: str) -> Access:
         ready = self._the_ready()
@@ -296,46 +252,10 @@ class EmbeddedServer:
 
     def _the_ready(self) -> Ready:
         if self._ready is None:
-            raise HarnessError("the server has not been started", where="embedded server")
+            raise HarnessError("the server has not been started", where=_NAME)
         return self._ready
 
     def _the_control(self) -> Control:
         if self._control is None:
-            raise HarnessError("the server has not been started", where="embedded server")
+            raise HarnessError("the server has not been started", where=_NAME)
         return self._control
-
-    def _emit(
-        self,
-        state: _State,
-        *,
-        pid: int,
-        address: str = "",
-        exit_code: int | None = None,
-        detail: str = "",
-        offset: int | None = None,
-    ) -> None:
-        event = ServerEvent(
-            state=state,
-            pid=pid,
-            address=address,
-            exit_code=exit_code,
-            detail=detail,
-            server_log_offset=self._log_size() if offset is None else offset,
-        )
-        self._around.emit(event)
-
-    def _log_size(self) -> int:
-        try:
-            return self._around.server_log.stat().st_size
-        except OSError:
-            return 0
-
-    def _log_tail(self, offset: int) -> str:
-        """The last lines of the server's log, from ``offset`` on at most."""
-        try:
-            with self._around.server_log.open("rb") as log:
-                log.seek(max(offset, self._log_size() - _TAIL_BYTES))
-                text = log.read(_TAIL_BYTES).decode(errors="backslashreplace")
-        except OSError as error:
-            return f"(its log cannot be read: {error})"
-        return "\n".join(text.splitlines()[-_TAIL_LINES:])
