@@ -220,11 +220,13 @@ class Children:
         stdin: bytes = b"",
         deadline_s: float | None = None,
         on_exit: Callable[[Child], object] | None = None,
+        without: Sequence[str] = (),
     ) -> Child:
         """Start a program.
 
         Output is appended to ``stdout`` and ``stderr`` (None: the same file), so that the log of a server goes on over its restarts.
-        ``env`` is added to what it inherits, where ``TZ=UTC`` and ``LC_ALL=C.UTF-8`` are set already. ``stdin`` is all it can read.
+        ``env`` is added to what it inherits, where ``TZ=UTC`` and ``LC_ALL=C.UTF-8`` are set already; variables whose names begin with
+        one of ``without`` are not inherited. ``stdin`` is all it can read.
         ``on_exit(child)`` is called once, on the child's own thread, right after it has ended and whatever ended it; it may start
         another child.
 
@@ -235,7 +237,15 @@ class Children:
             out = stack.enter_context(_open_output(stdout))
             err = stack.enter_context(_open_output(stderr)) if stderr is not None else out
             return self._launch(
-                argv, out, err, (stdout, stderr or stdout), env=env, cwd=cwd, stdin=stdin, deadline_s=deadline_s, on_exit=on_exit
+                argv,
+                out,
+                err,
+                (stdout, stderr or stdout),
+                env=self._environment_of(env, without),
+                cwd=cwd,
+                stdin=stdin,
+                deadline_s=deadline_s,
+                on_exit=on_exit,
             )
 
     def run(
@@ -248,6 +258,7 @@ class Children:
         stdin: bytes = b"",
         deadline_s: float | None = None,
         ctx: Context | None = None,
+        without: Sequence[str] = (),
     ) -> Completed:
         """Start a program, as ``spawn`` does, and block until it has ended.
 
@@ -259,7 +270,17 @@ class Children:
             ctx.check()
             deadline_s = min((limit for limit in (deadline_s, ctx.deadline_s) if limit is not None), default=None)
         with _scratch_file(scratch) as out, _scratch_file(scratch) as err:
-            child = self._launch(argv, out, err, (scratch, scratch), env=env, cwd=cwd, stdin=stdin, deadline_s=deadline_s, on_exit=None)
+            child = self._launch(
+                argv,
+                out,
+                err,
+                (scratch, scratch),
+                env=self._environment_of(env, without),
+                cwd=cwd,
+                stdin=stdin,
+                deadline_s=deadline_s,
+                on_exit=None,
+            )
             forget = ctx.cancel.on_cancel(child.cancel) if ctx is not None else (lambda: None)
             try:
                 code = child.wait()
@@ -306,6 +327,10 @@ class Children:
         self._guardian.close()
         self._alarms.close()
 
+    def _environment_of(self, env: Mapping[str, str] | None, without: Sequence[str]) -> dict[str, str]:
+        inherited = {name: value for name, value in self._environment.items() if not name.startswith(tuple(without))}
+        return inherited | dict(env or {})
+
     def _launch(
         self,
         argv: Sequence[str],
@@ -313,7 +338,7 @@ class Children:
         err: IO[bytes],
         files: tuple[Path, Path],
         *,
-        env: Mapping[str, str] | None,
+        env: Mapping[str, str],
         cwd: Path | None,
         stdin: bytes,
         deadline_s: float | None,
@@ -329,7 +354,7 @@ class Children:
                     stdin=stack.enter_context(_stdin_file(stdin)) if stdin else subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
-                    env=self._environment | dict(env or {}),
+                    env=env,
                     cwd=cwd,
                     start_new_session=True,
                 )

@@ -64,7 +64,7 @@ class Headless:
                     where=option,
                     remedy=f"leave out {option}, or choose another --target; `seatrial doctor` lists them",
                 )
-        found = target.availability()
+        found = target.availability(self._preset)
         if not found.usable:
             raise UsageError(f"the target {target.name!r} cannot run here: {found.why_not}", remedy=found.how_to_get)
 

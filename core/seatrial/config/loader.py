@@ -102,6 +102,12 @@ def user_shell(environ: Mapping[str, str] = os.environ) -> str:
     return environ.get("SHELL", "")
 
 
+def program_variable(program: str, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """The variable that names another build of ``program`` (``REST_SERVER_EXE`` for ``rest-server``), and what it says."""
+    variable = f"{program.upper().replace('-', '_')}_EXE"
+    return variable, environ.get(variable, "")
+
+
 def place(configured: str) -> FilePath | None:
     """A directory out of the configuration; None where it is not given."""
     if not configured:

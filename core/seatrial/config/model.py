@@ -167,6 +167,31 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     """0 lets the kernel choose."""
 
 
+class KopiaSettings(Settings, frozen=True, kw_only=True):
+    """The kopia target."""
+
+    repo: str = ""
+    """Where the repository lies: empty for a directory below the prefix, or ``s3://bucket/prefix``."""
+
+
+class ResticSettings(Settings, frozen=True, kw_only=True):
+    """The restic target."""
+
+    server: Literal["auto", "rest-server", "rclone", "embedded"] = "auto"
+    """Which program serves; ``auto`` takes the first of them that is installed."""
+    append_only: bool = False
+    """Clients may add, and delete nothing but locks."""
+    clients: Literal["restic", "both"] = "restic"
+    """``both``: every other client is seatrial's own, so that each restores what the other wrote."""
+
+
+class BorgSettings(Settings, frozen=True, kw_only=True):
+    """The borg target."""
+
+    append_only: bool = False
+    """``borg serve --append-only``: what a client deletes is marked, not removed."""
+
+
 class SwarmSettings(Settings, frozen=True, kw_only=True):
     """Ranges out of which the seed draws a preset of its own; both ends included."""
 
@@ -191,6 +216,10 @@ class Preset(Settings, frozen=True, kw_only=True):
     expect: Literal["pass", "fail"] = "pass"
     """``fail`` for a preset off contract: exit 0 when the expected loss was caught."""
     target: str = "embedded"
+    exe: str = ""
+    """The target's program, where it is not the one that the environment (``KOPIA_EXE``) or PATH leads to."""
+    server: str = ""
+    """A server that is there already, spoken to and never started or stopped; empty to start one."""
     writer: Literal["native", "fio"] = "native"
     clients: Clients = 4
     in_flight: Count = 0
@@ -213,6 +242,9 @@ class Preset(Settings, frozen=True, kw_only=True):
     verify: VerifySettings = msgspec.field(default_factory=VerifySettings)
     cache: CacheSettings = msgspec.field(default_factory=CacheSettings)
     embedded: EmbeddedSettings = msgspec.field(default_factory=EmbeddedSettings)
+    kopia: KopiaSettings = msgspec.field(default_factory=KopiaSettings)
+    restic: ResticSettings = msgspec.field(default_factory=ResticSettings)
+    borg: BorgSettings = msgspec.field(default_factory=BorgSettings)
     swarm: SwarmSettings | None = None
     """Where given, the seed draws clients, mix and write options out of these ranges."""
 

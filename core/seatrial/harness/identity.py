@@ -19,7 +19,7 @@ def plan_event(plan: Plan, run_id: str, target: Target, prefix: Path, command: S
         preset=plan.preset_name,
         seed=plan.seed,
         target=target.name,
-        target_version=target.availability().version,
+        target_version=target.availability(plan.preset).version,
         repo_path_prefix=str(prefix),
         settings=plan.settings(),
         command=list(command),

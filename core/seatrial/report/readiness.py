@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial.config.model import Preset
 from seatrial.errors import SeatrialError
 from seatrial.report.prose import size
 from seatrial.resources import OPEN_FILES_WANTED, available_memory_bytes, core_count, free_space_bytes
@@ -70,7 +71,7 @@ def _runs(runs_dir: Path) -> Sign:
 def _target(name: str) -> Sign:
     required = name == REQUIRED_TARGET
     try:
-        found = target_named(name).availability()
+        found = target_named(name).availability(Preset(target=name))
     except SeatrialError as error:
         return Sign(name=f"target {name}", good=False, text=error.what, remedy=error.remedy, required=required)
     text = " ".join(filter(None, (found.version, found.program))) if found.usable else found.why_not

@@ -208,8 +208,8 @@ class Target(Protocol):
     name: str
     traits: Traits
 
-    def availability(self) -> Availability:
-        """Whether it can run on this machine; cheap, no side effects."""
+    def availability(self, preset: Preset) -> Availability:
+        """Whether it can run ``preset`` on this machine; cheap, no side effects, raises nothing."""
 
     def make_server(self, around: Surroundings) -> Server:
         """A server, not started."""

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from seatrial.config.model import Preset
 from seatrial.history.runs import create_run
 from seatrial.targets.embedded.target import EmbeddedTarget
 from seatrial.targets.protocols import Availability
@@ -168,7 +169,7 @@ def test_what_is_wrong_in_the_form_is_said_and_nothing_starts(surroundings: Path
 
 
 def test_a_target_whose_program_is_missing_is_told_and_not_started(surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_target: EmbeddedTarget) -> Availability:
+    def missing(_target: EmbeddedTarget, _preset: Preset) -> Availability:
         return Availability(usable=False, why_not="no program [kopia]", how_to_get="install [/it]")
 
     monkeypatch.setattr(EmbeddedTarget, "availability", missing)

@@ -229,7 +229,7 @@ def test_a_maintenance_command_past_its_deadline_is_unknown(server: EmbeddedServ
 def test_the_registry_knows_the_target_and_the_nearest_name() -> None:
     assert "embedded" in target_names()
     target = target_named("embedded")
-    assert (target.name, target.availability().usable) == ("embedded", True)
+    assert (target.name, target.availability(Preset()).usable) == ("embedded", True)
     with pytest.raises(UsageError) as caught:
         target_named("embeded")
     assert caught.value.remedy == "did you mean embedded?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seatrial.config.model import MIB, ActionName
+from seatrial.config.model import MIB, ActionName, Preset
 from seatrial.targets.embedded.process import EmbeddedServer
 from seatrial.targets.protocols import Availability, Surroundings, TargetClient, Traits
 from seatrial.version import seatrial_version
@@ -26,7 +26,7 @@ class EmbeddedTarget:
         tolerances=("deleting a snapshot takes a shared lock, so a snapshot may disappear while another client lists or restores it",),
     )
 
-    def availability(self) -> Availability:
+    def availability(self, _preset: Preset) -> Availability:
         return Availability(usable=True, version=seatrial_version())
 
     def make_server(self, around: Surroundings) -> EmbeddedServer:
