@@ -1,0 +1,93 @@
+"""The consistent-hash ring: which nodes own a key, in which order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import lru_cache
+
+from seatrial.cluster.hashing import xxh64
+from seatrial.cluster.node import Node
+
+DEFAULT_VIRTUAL_NODES = 64
+
+
+@lru_cache(maxsize=1024)
+def _positions(node_id: str, virtual_nodes: int) -> tuple[tuple[int, str], ...]:
+    # A node that stays keeps its places, so a rebuild hashes only newcomers; sorted runs also make the sort a merge.
+    prefix = node_id.encode()
+    return tuple(sorted((xxh64(prefix + bytes((index % 256,))), node_id) for index in range(virtual_nodes)))
+
+
+class _Table:
+    """One immutable state of the ring; ``owners`` is filled as places are asked for."""
+
+    __slots__ = ("hashes", "ids", "owners", "replication")
+
+    def __init__(self, places: list[tuple[int, str]], replication: int) -> None:
+        self.hashes = [place[0] for place in places]
+        self.ids = [place[1] for place in places]
+        self.replication = min(replication, len(set(self.ids)))
+        self.owners: list[tuple[str, ...] | None] = [None] * len(places)
+
+    def owners_at(self, index: int) -> tuple[str, ...]:
+        # Race: two threads may work out the same entry; both write the same value.
+        known = self.owners[index]
+        if known is None:
+            found: dict[str, None] = {}
+            while len(found) < self.replication:
+                found[self.ids[index]] = None
+                index = (index + 1) % len(self.ids)
+            known = tuple(found)
+        return known
+
+
+class Ring:
+    """Owners of keys.
+
+    Threading: ``lookup`` and the views read one immutable table; ``build`` replaces it in one assignment.
+    """
+
+    def __init__(self, *, replication: int = 1, virtual_nodes: int = DEFAULT_VIRTUAL_NODES) -> None:
+        """Values of 0 and below keep the default."""
+        self._replication = replication if replication > 0 else 1
+        self._virtual_nodes = virtual_nodes if virtual_nodes > 0 else DEFAULT_VIRTUAL_NODES
+        self._table = _Table([], self._replication)
+
+    @property
+    def replication(self) -> int:
+        """How many owners a key has, where there are as many nodes."""
+        return self._replication
+
+    @property
+    def virtual_nodes_per_node(self) -> int:
+        """How many places on the ring a node has."""
+        return self._virtual_nodes
+
+    def build(self, nodes: Iterable[Node]) -> None:
+        """Replace the ring by one of ``nodes``; a tie of hashes goes by node id."""
+        places = [place for node in nodes for place in _positions(node.id, self._virtual_nodes)]
+        places.sort()
+        self._table = _Table(places, self._replication)
+
+    def owners(self, key: str) -> tuple[str, ...]:
+        """``lookup`` without the copy."""
+        table = self._table
+        if not table.hashes:
+            return ()
+        index = bisect_left(table.hashes, xxh64(key.encode()))
+        if index == len(table.hashes):
+            index = 0
+        known = table.owners[index]
+        if known is None:
+            known = table.owners[index] = table.owners_at(index)
+        return known
+
+    def lookup(self, key: str) -> list[str]:
+        """The owners' ids, the primary first; empty where the ring is."""
+        return list(self.owners(key))
+
+    def vnode_hashes(self) -> list[str]:
+        """``<016x hash>:<node id>`` of each place, ascending."""
+        table = self._table
+        return [f"{value:016x}:{node_id}" for value, node_id in zip(table.hashes, table.ids, strict=True)]

@@ -1,0 +1,175 @@
+"""Sets and removes: coordinating them, forwarding them, and receiving them from peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from seatrial.cluster.attempts import attempt
+from seatrial.cluster.consistency import ApplyResult, required_acks
+from seatrial.cluster.core import NodeCore
+from seatrial.cluster.errors import DrainingError, NotOwnerError, NoTransportError, QuorumFailedError
+from seatrial.cluster.items import Item, Tombstone
+from seatrial.cluster.transport import Transport
+
+T = TypeVar("T")
+
+
+class Writes:
+    """The write path of one node. Threading: any thread; keeps no state of its own."""
+
+    def __init__(self, core: NodeCore) -> None:
+        self._core = core
+
+    def set(self, item: Item) -> None:
+        """A set of this node's own; raises DrainingError, NotOwnerError, QuorumFailedError or the first owner's failure."""
+        core = self._core
+        with core.tracer.span(
+            "dist.set", {"cache.key.length": len(item.key), "dist.consistency": str(core.options.write_consistency)}
+        ) as attributes:
+            if core.draining.is_set():
+                raise DrainingError
+            core.counters.add("write_attempts")
+            owners = core.ring.owners(item.key)
+            attributes["dist.owners.count"] = len(owners)
+            if not owners:
+                raise NotOwnerError
+            if owners[0] == core.id:
+                attributes["dist.acks"] = self.coordinate(item, owners)
+                return
+            if self._elsewhere(owners, lambda transport, owner: self._forward_set(transport, owner, item)):
+                attributes["dist.acks"] = self.coordinate(item, owners)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Removes of this node's own, in order; the first failure ends them."""
+        core = self._core
+        wanted = tuple(keys)
+        with core.tracer.span("dist.remove", {"dist.keys.count": len(wanted)}):
+            if core.draining.is_set():
+                raise DrainingError
+            for key in wanted:
+                self._remove(key)
+
+    def coordinate(self, item: Item, owners: tuple[str, ...]) -> int:
+        """Version, store and fan out a set; how many acknowledged. Nothing is taken back where they are too few."""
+        core = self._core
+        now = core.wall_s()
+        item.last_updated = now
+        if item.last_access == 0:
+            item.last_access = now
+        core.shards.of(item.key).write(item, owners, now, core.versions, core.id)
+        acks = 1 + self._replicate(item, owners)
+        core.counters.add("write_acks", acks)
+        if acks < required_acks(len(owners), core.options.write_consistency):
+            core.counters.add("write_quorum_failures")
+            raise QuorumFailedError
+        return acks
+
+    def receive_set(self, item: Item, replicate: bool) -> ApplyResult:
+        """A peer's set."""
+        core = self._core
+        if replicate and item.version == 0:
+            owners = core.ring.owners(item.key)
+            if owners and core.id not in owners:
+                core.counters.add("write_apply_refused")
+                return ApplyResult.REFUSED
+            self.coordinate(item, owners or (core.id,))
+            return ApplyResult.APPLIED
+        result, owners = core.receive_guarded(item)
+        if replicate and result is ApplyResult.APPLIED:
+            self._replicate(item, owners)
+        return result
+
+    def receive_remove(self, key: str, replicate: bool, version: int, origin: str) -> None:
+        """A peer's remove: as coordinator, or by the tombstone it names; without a version one above what is held."""
+        core = self._core
+        if replicate:
+            self._coordinate_remove(key, core.ring.owners(key))
+        elif version:
+            core.bury(key, Tombstone(version, origin, core.clock.monotonic_s()))
+        else:
+            core.shards.of(key).delete_unversioned(key, core.versions, core.id, core.clock.monotonic_s())
+
+    def _forward_set(self, transport: Transport, owner: str, item: Item) -> None:
+        self._core.counters.add("forward_set")
+        unversioned = item.clone()
+        unversioned.version, unversioned.origin = 0, ""
+        if transport.forward_set(owner, unversioned, True) is ApplyResult.REFUSED:
+            raise NotOwnerError
+
+    def _forward_remove(self, transport: Transport, owner: str, key: str) -> None:
+        self._core.counters.add("forward_remove")
+        transport.forward_remove(owner, key, True)
+
+    def _elsewhere(self, owners: tuple[str, ...], send: Callable[[Transport, str], None]) -> bool:
+        """Hand a write to the primary, else to another owner; True where this node is one and must coordinate instead."""
+        core = self._core
+        transport = core.transport
+        if transport is None:
+            raise NotOwnerError
+        first: Exception | None = None
+        for owner in owners:
+            if owner == core.id:
+                continue
+            _, error = attempt(send, transport, owner)
+            if error is None:
+                return False
+            if isinstance(error, QuorumFailedError):
+                raise error
+            first = first or error
+            if core.id in owners:
+                core.counters.add("write_forward_promotion")
+                return True
+        raise first or NotOwnerError()
+
+    def _replicate(self, item: Item, owners: tuple[str, ...]) -> int:
+        core = self._core
+        others = [owner for owner in owners if owner != core.id]
+        if not others:
+            return 0
+        core.counters.add("replica_fanout_set", len(others))
+        acks = 0
+        for owner in others:
+            with core.tracer.span("dist.replicate.set", {"peer.id": owner}) as attributes:
+                result, error = attempt(self._send_replica, owner, item)
+                if error is not None:
+                    attributes["error"] = str(error)
+                    core.hint(owner, item)
+                elif result is not ApplyResult.REFUSED:
+                    acks += 1
+        return acks
+
+    def _send_replica(self, owner: str, item: Item) -> ApplyResult | None:
+        transport = self._core.transport
+        if transport is None:
+            raise NoTransportError
+        return transport.forward_set(owner, item, False)
+
+    def _remove(self, key: str) -> None:
+        core = self._core
+        owners = core.ring.owners(key)
+        if not owners:
+            return
+        if owners[0] == core.id or self._elsewhere(owners, lambda transport, owner: self._forward_remove(transport, owner, key)):
+            self._coordinate_remove(key, owners)
+
+    def _coordinate_remove(self, key: str, owners: tuple[str, ...]) -> None:
+        core = self._core
+        tomb = core.shards.of(key).delete(key, core.versions, core.id, core.clock.monotonic_s())
+        others = [owner for owner in owners if owner != core.id]
+        if len(owners) < 2:
+            return
+        transport = core.transport
+        if transport is not None:
+            core.counters.add("replica_fanout_remove", len(owners) - 1)
+        for owner in others:
+            with core.tracer.span("dist.replicate.remove", {"peer.id": owner}):
+                _, error = attempt(self._send_tombstone, owner, key, tomb)
+            if error is not None:
+                core.hint(owner, Item(key), tombstone=tomb)
+
+    def _send_tombstone(self, owner: str, key: str, tomb: Tombstone) -> None:
+        transport = self._core.transport
+        if transport is None:
+            raise NoTransportError
+        transport.forward_remove(owner, key, False, version=tomb.version, origin=tomb.origin)
