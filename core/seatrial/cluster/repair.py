@@ -65,7 +65,7 @@ class RepairQueue:
             if waiting is None or is_higher_version(item, waiting):
                 batch[item.key] = item.clone()
             if waiting is None and len(batch) >= self._max_batch_size > 0:
-                self._flush_soon(peer)
+                self._send_soon(peer, self._batches.pop(peer))
 
     def flush_all(self) -> None:
         """Send all that waits."""
@@ -77,7 +77,15 @@ class RepairQueue:
     def flush_peer(self, peer: str) -> None:
         """Send what waits for one peer, side by side; without a transport it is dropped."""
         with self._lock:
-            batch = self._batches.pop(peer, None)
+            batch = self._batches.pop(peer, {})
+        self._send(peer, batch)
+
+    def pending(self) -> int:
+        """Repairs that wait."""
+        with self._lock:
+            return sum(map(len, self._batches.values()))
+
+    def _send(self, peer: str, batch: dict[str, Item]) -> None:
         transport = self._transport()
         if not batch or transport is None:
             return
@@ -87,18 +95,13 @@ class RepairQueue:
             if error is not None and self._log is not None:
                 self._log.debug("read repair failed", extra={"peer_id": peer, "err": str(error)})
 
-    def pending(self) -> int:
-        """Repairs that wait."""
-        with self._lock:
-            return sum(map(len, self._batches.values()))
-
-    def _flush_soon(self, peer: str) -> None:
-        def flush() -> None:
-            self.flush_peer(peer)
+    def _send_soon(self, peer: str, batch: dict[str, Item]) -> None:
+        def send() -> None:
+            self._send(peer, batch)
             with self._lock:
                 self._flushers.discard(thread)
 
-        thread = threading.Thread(target=flush, name="cluster-repair-flush", daemon=True)
+        thread = threading.Thread(target=send, name="cluster-repair-flush", daemon=True)
         self._flushers.add(thread)
         thread.start()
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from seatrial.clock import VirtualClock
 from seatrial.cluster import (
     ApplyResult,
     BadPatternError,
@@ -25,6 +24,7 @@ from seatrial.cluster import (
     find_owner_key,
     setup_in_process_cluster_rf,
 )
+from tests.support.still_clock import StillClock
 
 Make = Callable[..., DistCluster]
 QUORUM = {"read_consistency": Consistency.QUORUM, "write_consistency": Consistency.QUORUM}
@@ -195,7 +195,7 @@ def test_prefixes_and_globs_filter_a_listing(make: Make) -> None:
 
 def test_a_bad_pattern_is_refused_before_anybody_is_asked(fifty: DistCluster) -> None:
     """Row 15."""
-    with pytest.raises(BadPatternError, match="^list-keys: invalid glob pattern: "):
+    with pytest.raises(BadPatternError, match=r"^list-keys: invalid glob pattern: "):
         fifty.nodes[0].list_keys("[unclosed")
 
 
@@ -229,7 +229,7 @@ def test_a_late_write_does_not_bring_a_deleted_key_back_and_a_new_one_does(make:
     assert cluster.transport.forward_set(b.local_node_id, old, False) is ApplyResult.STALE
     assert value(b, key) is None
     cluster.transport.unregister(b.local_node_id)
-    with pytest.raises(QuorumFailedError, match="^consistency quorum not achieved$"):
+    with pytest.raises(QuorumFailedError, match=r"^consistency quorum not achieved$"):
         a.put(key, "again")
     cluster.transport.register(b)
     assert b.sync_with(a.local_node_id).pulled == 1
@@ -419,7 +419,7 @@ def test_a_peer_that_is_no_owner_refuses_a_replica(make: Make) -> None:
 
 def test_expired_items_are_misses_until_touched(make: Make) -> None:
     """F21, section 27.16: reading does not extend a life, touching does."""
-    clock = VirtualClock()
+    clock = StillClock()
     cluster = make(1, 1, clock=clock)
     node = cluster.nodes[0]
     node.put("k", "v", ttl=10)
@@ -435,7 +435,7 @@ def test_expired_items_are_misses_until_touched(make: Make) -> None:
 
 
 def test_tombstones_are_compacted_by_age(make: Make) -> None:
-    clock = VirtualClock()
+    clock = StillClock()
     cluster = make(1, 1, clock=clock, tombstone_ttl=10)
     node = cluster.nodes[0]
     node.put("k", "v")
@@ -447,12 +447,12 @@ def test_tombstones_are_compacted_by_age(make: Make) -> None:
 
 def test_bad_items_are_refused_by_name(make: Make) -> None:
     node = make(1, 1).nodes[0]
-    with pytest.raises(InvalidKeyError, match="^invalid key$"):
+    with pytest.raises(InvalidKeyError, match=r"^invalid key$"):
         node.put("  ", 1)
-    with pytest.raises(NilValueError, match="^nil value$"):
+    with pytest.raises(NilValueError, match=r"^nil value$"):
         node.put("k", None)
     item = Item("k", 1, expiration=-1)
-    with pytest.raises(InvalidExpirationError, match="^expiration cannot be negative$"):
+    with pytest.raises(InvalidExpirationError, match=r"^expiration cannot be negative$"):
         node.set(item)
     assert item.expiration == 0
     assert node.metrics().write_attempts == 0
@@ -476,10 +476,10 @@ def test_without_a_transport_only_own_keys_can_be_written(make: Make) -> None:
     cluster = make(2, 1)
     a, b = cluster.nodes
     a.set_transport(None)
-    with pytest.raises(NotOwnerError, match="^not ring owner$"):
+    with pytest.raises(NotOwnerError, match=r"^not ring owner$"):
         a.put(owned(cluster, 1), 1)
     a.put(owned(cluster, 0), 1)
-    with pytest.raises(NoTransportError, match="^no transport$"):
+    with pytest.raises(NoTransportError, match=r"^no transport$"):
         a.sync_with(b.local_node_id)
 
 

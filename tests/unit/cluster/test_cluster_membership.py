@@ -93,7 +93,7 @@ def test_a_refutation_always_bumps_above_the_claim() -> None:
     """White box: TestMembership_Refute_AlwaysBumps, GhostReturnsFalse."""
     membership = members("A")
     events: list[int] = []
-    membership.on_state_change(lambda node, state, version: events.append(version))
+    membership.on_state_change(lambda _node, _state, version: events.append(version))
     assert membership.refute("A")
     assert membership.refute("A", claimed=9)
     held = membership.get("A")

@@ -1,0 +1,560 @@
+"""The HTTP transport and listener: clusters of sockets, the wire, limits, auth, TLS, life cycle."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import http.client
+import ipaddress
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from seatrial.clock import SYSTEM_CLOCK
+from seatrial.cluster import (
+    ApplyResult,
+    BackendNotFoundError,
+    Chaos,
+    Consistency,
+    DistMemory,
+    DrainingError,
+    GossipMember,
+    HTTPAuth,
+    HTTPLimits,
+    HTTPTransport,
+    InsecureAuthConfigError,
+    Item,
+    NodeState,
+    QuorumFailedError,
+    ResponseTooLargeError,
+    TLSConfig,
+    TransportError,
+    allocate_port,
+    find_owner_key,
+    stop_on_cleanup,
+)
+from tests.support.waiting import eventually
+
+Start = Callable[..., DistMemory]
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest) -> Start:
+    def build(name: str = "A", **options: Any) -> DistMemory:
+        node = DistMemory(node_id=name, **{"address": allocate_port()} | options)
+        stop_on_cleanup(request, node)
+        return node
+
+    return build
+
+
+def two(start: Start, **options: Any) -> tuple[DistMemory, DistMemory]:
+    """A and B that own every key."""
+    addresses = {"A": allocate_port(), "B": allocate_port()}
+    a, b = (
+        start(name, address=addresses[name], seeds=[f"{other}@{addresses[other]}"], replication=2, **options)
+        for name, other in (("A", "B"), ("B", "A"))
+    )
+    return a, b
+
+
+def ask(node: DistMemory, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(node.local_node_address, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def to(node: DistMemory, **options: Any) -> HTTPTransport:
+    return HTTPTransport(lambda _: f"http://{node.local_node_address}", **options)
+
+
+def value(node: DistMemory, key: str) -> Any:
+    found = node.get(key)
+    return None if found is None else found.value
+
+
+# --- drain
+
+
+def test_draining_turns_health_and_refuses_writes_once_for_all(start: Start) -> None:
+    """Rows 39, 40."""
+    node = start()
+    node.put("k", "v")
+    assert ask(node, "GET", "/health") == (200, b"ok")
+    node.drain()
+    node.drain()
+    assert ask(node, "GET", "/health") == (503, b"draining")
+    assert node.is_draining
+    assert node.metrics().drains == 1
+    writes: list[Callable[[], None]] = [lambda: node.put("k", "w"), lambda: node.remove("k"), node.remove]
+    for write in writes:
+        with pytest.raises(DrainingError, match=r"^dist node is draining$"):
+            write()
+    assert value(node, "k") == "v"
+
+
+def test_draining_by_request(start: Start) -> None:
+    """Row 41."""
+    node = start()
+    assert ask(node, "POST", "/dist/drain") == (200, b'{"draining":true}')
+    assert ask(node, "POST", "/dist/drain")[0] == 200
+    assert ask(node, "GET", "/health")[0] == 503
+
+
+# --- keys
+
+
+def test_the_cursor_walks_all_shards(start: Start) -> None:
+    """Row 42."""
+    node = start()
+    for number in range(64):
+        node.put(f"cursor-key-{number}", number)
+    seen: list[str] = []
+    cursor = "0"
+    while cursor:
+        status, body = ask(node, "GET", f"/internal/keys?cursor={cursor}")
+        page = json.loads(body)
+        assert status == 200
+        seen += page["keys"]
+        cursor = page["next_cursor"]
+    assert sorted(seen) == sorted(f"cursor-key-{number}" for number in range(64))
+    assert ask(node, "GET", "/internal/keys?cursor=8") == (200, b'{"keys":[],"next_cursor":""}')
+
+
+def test_a_page_that_is_cut_names_its_own_shard_again(start: Start) -> None:
+    """Row 43."""
+    node = start()
+    for number in range(256):
+        node.put(f"limit-key-{number}", number)
+    page = json.loads(ask(node, "GET", "/internal/keys?cursor=0&limit=1")[1])
+    assert (len(page["keys"]), page["truncated"], page["next_cursor"]) == (1, True, "0")
+
+
+# --- the wire
+
+
+def test_pages_of_keys_on_the_wire_are_these_bytes(start: Start) -> None:
+    node = start(shard_count=2)
+    node.debug_inject(Item("e", 1, version=1, origin="A"))
+    pages = [ask(node, "GET", f"/internal/keys?cursor={cursor}")[1] for cursor in (0, 1)]
+    assert b'{"keys":["e"],"next_cursor":"1","truncated":false}' in pages or b'{"keys":["e"],"next_cursor":"","truncated":false}' in pages
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "text"),
+    [
+        ("GET", "/internal/get", None, 400, "missing cache key"),
+        ("GET", "/internal/cache/get", None, 400, "missing cache key"),
+        ("DELETE", "/internal/del", None, 400, "missing cache key"),
+        ("DELETE", "/internal/del?key=k&replicate=maybe", None, 400, "invalid replicate"),
+        ("DELETE", "/internal/cache/remove?key=k&version=-1", None, 400, "invalid version"),
+        ("GET", "/internal/keys?cursor=x", None, 400, "invalid cursor"),
+        ("GET", "/internal/keys?limit=-1", None, 400, "invalid limit"),
+        ("GET", "/internal/keys?q=[", None, 400, "list-keys: invalid glob pattern: syntax error in pattern"),
+        ("GET", "/internal/probe", None, 400, "missing target"),
+        ("GET", "/internal/probe?target=ghost", None, 404, "backend not found"),
+        ("POST", "/internal/set", b'{"key":" ","value":1}', 400, "invalid key"),
+        ("POST", "/internal/cache/set", b'{"key":"k","value":null}', 400, "nil value"),
+        ("GET", "/nothing", None, 404, "not found"),
+        ("GET", "/internal/set", None, 405, "method not allowed"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_told(start: Start, method: str, path: str, body: bytes | None, status: int, text: str) -> None:
+    """Section 20.2; F46 for blank keys and null values."""
+    answer = ask(start(), method, path, body)
+    assert answer == (status, json.dumps({"error": text}, separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[",
+        b"[1]",
+        b'{"key":1,"value":1}',
+        b'{"key":"k","value":1,"version":-1}',
+        b'{"key":"k","value":"!","value_encoding":"base64"}',
+    ],
+)
+def test_a_bad_body_is_a_bad_request(start: Start, body: bytes) -> None:
+    node = start()
+    assert ask(node, "POST", "/internal/set", body)[0] == 400
+    assert ask(node, "POST", "/internal/gossip", b"{")[0] == 400
+    assert ask(node, "POST", "/internal/set", body, {"Content-Encoding": "gzip"})[0] == 400
+    assert node.count() == 0
+
+
+def test_a_probe_reaches_or_not(start: Start) -> None:
+    a, b = two(start)
+    assert ask(a, "GET", "/internal/probe?target=B") == (200, b"ok")
+    to(a).indirect_health("A", "B", 1.0)
+    b.drain()
+    assert ask(a, "GET", "/internal/probe?target=B")[0] == 502
+    with pytest.raises(TransportError):
+        to(a).indirect_health("A", "B")
+    a.set_transport(None)
+    assert ask(a, "GET", "/internal/probe?target=B")[0] == 503
+
+
+def test_bytes_and_times_survive_the_way(start: Start) -> None:
+    """Extra 11, F16 and F21."""
+    a, b = two(start)
+    a.put("k", b"\x00\xff", ttl=5)
+    for node in (a, b):
+        node.debug_drop_local("k") if node is b else None
+        found = node.get("k")
+        assert found is not None
+        assert (found.value, found.expiration) == (b"\x00\xff", 5.0)
+    direct = to(a).forward_get("A", "k")
+    assert direct is not None
+    assert (direct.value, direct.expiration, direct.version) == (b"\x00\xff", 5.0, 1)
+
+
+def test_every_call_of_the_transport_works_over_sockets(start: Start) -> None:
+    a, b = two(start)
+    client = to(b)
+    assert client.forward_set("B", Item("k", {"a": [1, "x"]}, version=3, origin="A"), False) is ApplyResult.APPLIED
+    assert client.forward_set("B", Item("k", 1, version=2, origin="A"), False) is ApplyResult.STALE
+    assert value(b, "k") == {"a": [1, "x"]}
+    assert client.list_keys("B", "k*") == ["k"]
+    assert client.fetch_merkle("B", "A") == b.build_merkle_tree("A")
+    client.forward_remove("B", "k", False, version=9, origin="A")
+    tomb = client.forward_entry("B", "k")[1]
+    assert tomb is not None
+    assert (tomb.version, tomb.origin) == (9, "A")
+    assert client.list_tombstones("B")["k"].version == 9
+    client.health("B", 1.0)
+    client.gossip("B", [GossipMember("C", "c:1", "alive", 1)])
+    assert b.membership.get("C") is not None
+    client.close()
+    with pytest.raises(TransportError, match="JSON"):
+        client.forward_set("B", Item("k", {1, 2}), False)
+    with pytest.raises(BackendNotFoundError):
+        HTTPTransport(lambda _: None).health("B")
+    with pytest.raises(TransportError, match="absolute"):
+        HTTPTransport(lambda _: "ftp://x").health("B")
+    a.stop()
+    with pytest.raises(TransportError):
+        to(a).health("A", 1.0)
+
+
+def test_a_quorum_failure_travels_back(start: Start) -> None:
+    """F4 over HTTP."""
+    a, b = two(start, write_consistency=Consistency.ALL)
+    key = find_owner_key(a, "k", ["A", "B"], 1000)
+    assert key is not None
+    b.disable_http()
+    with pytest.raises(QuorumFailedError):
+        to(a).forward_set("A", Item(key, 1), True)
+    b.enable_http()
+    assert to(a).forward_set("A", Item(key, 1), True) is ApplyResult.APPLIED
+
+
+# --- auth
+
+
+def test_a_token_is_required_on_every_path(start: Start) -> None:
+    """Rows 44, 45, 46."""
+    node = start(http_auth=HTTPAuth("secret"))
+    assert ask(node, "GET", "/health") == (401, b'{"error":"unauthorized"}')
+    assert ask(node, "POST", "/internal/set", b'{"key":"k","value":1}')[0] == 401
+    assert ask(node, "GET", "/health", headers={"Authorization": "Bearer wrong"})[0] == 401
+    assert ask(node, "GET", "/health", headers={"Authorization": "Bearer secret"}) == (200, b"ok")
+    assert node.count() == 0
+
+
+def test_nodes_with_one_token_replicate(start: Start) -> None:
+    """Row 47."""
+    a, b = two(start, http_auth=HTTPAuth("secret"))
+    a.put("k", "v")
+    assert b.local_contains("k")
+
+
+def test_a_signer_without_a_verifier_is_refused_before_any_traffic() -> None:
+    """Row 48."""
+    signed: list[str] = []
+    auth = HTTPAuth(client_sign=lambda _headers, _method, url: signed.append(url))
+    threads = threading.active_count()
+    with pytest.raises(InsecureAuthConfigError):
+        DistMemory(node_id="A", address=allocate_port(), http_auth=auth)
+    with pytest.raises(InsecureAuthConfigError):
+        HTTPTransport(lambda _: None, auth=auth)
+    assert signed == []
+    assert threading.active_count() == threads
+
+
+def test_anonymous_requests_can_be_opted_in(start: Start) -> None:
+    """Row 49."""
+    node = start(http_auth=HTTPAuth(client_sign=lambda _headers, _method, _url: None, allow_anonymous_inbound=True))
+    assert ask(node, "GET", "/health")[0] == 200
+
+
+def test_a_signer_replaces_the_token_outbound_only(start: Start) -> None:
+    """Row 50."""
+
+    def sign(headers: Any, method: str, url: str) -> None:
+        headers["Authorization"] = "Bearer secret"
+        headers["X-Signed"] = method
+
+    a, b = two(start, http_auth=HTTPAuth("secret", client_sign=sign))
+    assert ask(a, "GET", "/health")[0] == 401
+    a.put("k", "v")
+    assert b.local_contains("k")
+
+
+def test_a_verifier_of_ones_own_replaces_the_token(start: Start) -> None:
+    """Row 51."""
+    called: list[str] = []
+
+    def verify(request: Any) -> None:
+        called.append(request.path)
+        if request.path != "/health" and "x-pass" not in request.headers:
+            raise PermissionError("no pass")
+
+    node = start(http_auth=HTTPAuth("secret", server_verify=verify))
+    assert ask(node, "GET", "/health")[0] == 200
+    assert ask(node, "GET", "/internal/keys")[0] == 401
+    assert ask(node, "GET", "/internal/keys", headers={"X-Pass": "1"})[0] == 200
+    assert called == ["/health", "/internal/keys", "/internal/keys"]
+
+
+# --- limits
+
+
+@pytest.mark.parametrize("threshold", [256, 0])
+def test_values_arrive_with_and_without_compression(start: Start, threshold: int) -> None:
+    """Rows 52, 53."""
+    a, b = two(start, http_limits=HTTPLimits(compression_threshold=threshold))
+    payload = bytes(range(256)) * 4
+    a.put("k", payload)
+    found = b.local_entry("k")[0]
+    assert found is not None
+    assert found.value == payload
+
+
+def test_large_bodies_are_refused_packed_and_plain(start: Start) -> None:
+    """Row 54; the decompressed size is bounded too."""
+    node = start(http_limits=HTTPLimits(body_limit=1024))
+    body = json.dumps({"key": "k", "value": "x" * 2000}).encode()
+    assert ask(node, "POST", "/internal/set", body)[0] == 413
+    packed = gzip.compress(body)
+    assert len(packed) < 1024
+    assert ask(node, "POST", "/internal/set", packed, {"Content-Encoding": "gzip"})[0] == 413
+    small = gzip.compress(b'{"key":"k","value":"v"}')
+    assert ask(node, "POST", "/internal/set", small, {"Content-Encoding": "gzip"}) == (200, b'{"result":"applied"}')
+    assert ask(node, "POST", "/internal/set", small[:-4], {"Content-Encoding": "gzip"})[0] == 400
+    assert ask(node, "POST", "/internal/set", None, {"Transfer-Encoding": "chunked"})[0] == 411
+
+
+def test_a_large_response_is_refused(start: Start) -> None:
+    """Row 55."""
+    node = start(shard_count=1)
+    for number in range(200):
+        node.put(f"a-rather-long-key-{number}", 1)
+    with pytest.raises(ResponseTooLargeError):
+        to(node, limits=HTTPLimits(response_limit=1024)).list_keys("A")
+
+
+def test_default_limits_serve(start: Start) -> None:
+    """Row 56."""
+    a, _ = two(start, http_limits=HTTPLimits(body_limit=0, response_limit=-1, client_timeout=0))
+    a.put("k", "v")
+    assert value(a, "k") == "v"
+    assert a.options.http_limits == HTTPLimits()
+
+
+def test_stopping_without_time_is_fast_and_frees_the_port(start: Start) -> None:
+    """Rows 57, 58."""
+    node = start(heartbeat_interval=60, gossip_interval=60, rebalance_interval=60)
+    idle = http.client.HTTPConnection(node.local_node_address, timeout=5)
+    idle.request("GET", "/health")
+    assert idle.getresponse().read() == b"ok"
+    assert not node.lifecycle.is_set()
+    started = SYSTEM_CLOCK.monotonic_s()
+    node.stop(0)
+    node.stop(0)
+    assert SYSTEM_CLOCK.monotonic_s() - started < 1
+    assert node.lifecycle.is_set()
+    idle.close()
+    again = start("A2", address=node.local_node_address)
+    assert ask(again, "GET", "/health") == (200, b"ok")
+
+
+def test_no_thread_of_a_node_outlives_it(start: Start) -> None:
+    before = set(threading.enumerate())
+    a, b = two(start, heartbeat_interval=0.01, gossip_interval=0.01, rebalance_interval=0.01, merkle_auto_sync_interval=0.01)
+    a.put("k", "v")
+    a.stop()
+    b.stop()
+    assert eventually(lambda: not {thread for thread in threading.enumerate() if thread.name.startswith("cluster")} - before)
+
+
+def test_a_node_that_hears_nothing_lives_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """Section 6.1(5): a failed bind is logged and swallowed."""
+    caplog.set_level(logging.INFO)
+    node = start("P", address="P", logger=logging.getLogger("cluster-test"))
+    assert node.transport is None
+    assert "dist HTTP listener bind failed" in caplog.messages
+    node.put("k", "v")
+    assert value(node, "k") == "v"
+
+
+# --- TLS
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TLSConfig:
+    place = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cluster-test")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (place / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    (place / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return TLSConfig(str(place / "cert.pem"), str(place / "key.pem"), str(place / "cert.pem"))
+
+
+def test_nodes_replicate_over_tls(start: Start, tls: TLSConfig) -> None:
+    """Row 59."""
+    a, b = two(start, http_limits=HTTPLimits(tls=tls))
+    a.put("k", "v")
+    assert b.local_contains("k")
+
+
+def test_untrusting_and_plain_clients_fail_in_the_handshake(start: Start, tls: TLSConfig) -> None:
+    """Row 60."""
+    node = start(http_limits=HTTPLimits(tls=tls))
+    untrusting = http.client.HTTPSConnection(node.local_node_address, timeout=5, context=ssl.create_default_context())
+    with pytest.raises(ssl.SSLError):
+        untrusting.request("GET", "/health")
+    untrusting.close()
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask(node, "GET", "/health")
+
+
+def test_clients_without_a_certificate_are_kept_out_where_one_is_required(start: Start, tls: TLSConfig, tmp_path: Path) -> None:
+    strict = TLSConfig(tls.certfile, tls.keyfile, tls.cafile, require_client_cert=True)
+    a, b = two(start, http_limits=HTTPLimits(tls=strict))
+    a.put("k", "v")
+    assert b.local_contains("k")
+    bare = http.client.HTTPSConnection(a.local_node_address, timeout=5, context=ssl.create_default_context(cafile=tls.cafile))
+    with pytest.raises(OSError):
+        bare.request("GET", "/health")
+        bare.getresponse()
+    bare.close()
+
+
+# --- integration over HTTP
+
+
+def three(start: Start, bare: bool = False, **options: Any) -> list[DistMemory]:
+    addresses = {name: allocate_port() for name in "ABC"}
+    seeds = {
+        name: [address if bare else f"{other}@{address}" for other, address in addresses.items() if other != name] for name in addresses
+    }
+    return [start(name, address=addresses[name], seeds=seeds[name], **options) for name in addresses]
+
+
+def test_seeds_with_ids_spread_a_write(start: Start) -> None:
+    """Row 73."""
+    nodes = three(start, replication=3)
+    nodes[0].put("k", "v")
+    assert all(node.local_contains("k") for node in nodes)
+
+
+def test_gossip_adds_a_member(start: Start) -> None:
+    """Row 74."""
+    a, b = two(start)
+    a.membership.upsert(a.membership.list()[0].new("C", "127.0.0.1:1"))
+    assert a.transport is not None
+    a.transport.gossip("B", [GossipMember.of(node) for node in a.membership.list()])
+    assert b.membership.get("C") is not None
+
+
+def test_a_false_claim_is_refuted(start: Start) -> None:
+    """Row 75."""
+    node = start("swim-self")
+    claim = json.dumps([{"id": "swim-self", "address": node.local_node_address, "state": "suspect", "incarnation": 1}]).encode()
+    assert ask(node, "POST", "/internal/gossip", claim) == (200, b"OK")
+    held = node.membership.get("swim-self")
+    assert held is not None
+    assert (held.state, held.incarnation) == (NodeState.ALIVE, 2)
+
+
+def test_bare_seeds_that_gossip_end_with_explicit_ids_only(start: Start) -> None:
+    """Extra 10, F17."""
+    nodes = three(start, bare=True, gossip_interval=0.02)
+    assert eventually(lambda: all(sorted(member.id for member in node.membership.list()) == ["A", "B", "C"] for node in nodes))
+
+
+def test_lost_calls_become_hints_that_are_replayed_once_all_is_well(start: Start) -> None:
+    """Row 76."""
+    chaos = Chaos(seed=7)
+    options: dict[str, Any] = {"write_consistency": Consistency.ONE, "hint_ttl": 60, "hint_replay_interval": 0.05, "chaos": chaos}
+    a, b = two(start, **options)
+    chaos.set_drop_rate(0.8)
+    for number in range(200):
+        a.put(f"chaos-{number}", number)
+    metrics = a.metrics()
+    assert metrics.chaos_drops > 0
+    assert metrics.hinted_queued > 0
+    chaos.set_drop_rate(0)
+    assert eventually(lambda: a.metrics().hinted_replayed == a.metrics().hinted_queued)
+    assert a.count() == b.count() == 200
+
+
+def test_without_chaos_nothing_is_lost(start: Start) -> None:
+    """Row 77."""
+    node = start()
+    node.put("k", "v")
+    assert (node.metrics().chaos_drops, node.metrics().chaos_latencies) == (0, 0)
+
+
+def test_a_joining_node_gets_its_share_over_sockets(start: Start) -> None:
+    """Rows 80, 82, 83."""
+    nodes = three(start, replication=2, rebalance_interval=0.05)
+    a, b, c = nodes
+    for node in (a, b):
+        node.membership.remove("C")
+    for number in range(60):
+        a.put(f"join-{number}", number)
+    for node in (a, b):
+        node.membership.upsert(node.membership.list()[0].new("C", c.local_node_address))
+    wanted = {f"join-{number}" for number in range(60) if c.is_owner(f"join-{number}")}
+    assert wanted
+    assert eventually(lambda: wanted <= {item.key for item in c.list()})
+    assert sum(node.metrics().rebalanced_keys for node in nodes) > 0
+
+
+def test_a_draining_node_is_suspected_and_then_forgotten(start: Start) -> None:
+    """Section 14, with real time."""
+    a, b = two(start, heartbeat_interval=0.05, heartbeat_suspect_after=0.3, heartbeat_dead_after=0.6)
+    assert eventually(lambda: a.metrics().heartbeat_success > 0)
+    b.drain()
+    assert eventually(lambda: a.metrics().nodes_suspect == 1)
+    assert eventually(lambda: a.membership.get("B") is None)
