@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from dataclasses import dataclass, field
 
 from seatrial.cluster.attempts import attempt
 from seatrial.cluster.consistency import ApplyResult, required_acks
@@ -12,7 +12,17 @@ from seatrial.cluster.errors import DrainingError, NotOwnerError, NoTransportErr
 from seatrial.cluster.items import Item, Tombstone
 from seatrial.cluster.transport import Transport
 
-T = TypeVar("T")
+_VERSIONS_TRIED = 3
+"""A write that meets newer versions is written again above them this often; then a concurrent writer has simply won."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of one round of replica writes."""
+
+    acks: int = 0
+    stale: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 class Writes:
@@ -57,8 +67,19 @@ class Writes:
         item.last_updated = now
         if item.last_access == 0:
             item.last_access = now
-        core.shards.of(item.key).write(item, owners, now, core.versions, core.id)
-        acks = 1 + self._replicate(item, owners)
+        others = [owner for owner in owners if owner != core.id]
+        core.counters.add("replica_fanout_set", len(others))
+        outcome = _Outcome()
+        for _ in range(_VERSIONS_TRIED):
+            core.shards.of(item.key).write(item, owners, now, core.versions, core.id)
+            outcome = self._replicate(item, others)
+            # Race: while this node was away another coordinated, and its versions run ahead of this clock. Acknowledging below them
+            # would lose the write, so it is written again above them.
+            if not outcome.stale or not self._learn(item.key, outcome.stale, item.version):
+                break
+        for owner in outcome.failed:
+            core.hint(owner, item)
+        acks = 1 + outcome.acks
         core.counters.add("write_acks", acks)
         if acks < required_acks(len(owners), core.options.write_consistency):
             core.counters.add("write_quorum_failures")
@@ -77,7 +98,10 @@ class Writes:
             return ApplyResult.APPLIED
         result, owners = core.receive_guarded(item)
         if replicate and result is ApplyResult.APPLIED:
-            self._replicate(item, owners)
+            others = [owner for owner in owners if owner != core.id]
+            core.counters.add("replica_fanout_set", len(others))
+            for owner in self._replicate(item, others).failed:
+                core.hint(owner, item)
         return result
 
     def receive_remove(self, key: str, replicate: bool, version: int, origin: str) -> None:
@@ -122,22 +146,30 @@ class Writes:
                 return True
         raise first or NotOwnerError()
 
-    def _replicate(self, item: Item, owners: tuple[str, ...]) -> int:
-        core = self._core
-        others = [owner for owner in owners if owner != core.id]
-        if not others:
-            return 0
-        core.counters.add("replica_fanout_set", len(others))
-        acks = 0
+    def _replicate(self, item: Item, others: list[str]) -> _Outcome:
+        outcome = _Outcome()
         for owner in others:
-            with core.tracer.span("dist.replicate.set", {"peer.id": owner}) as attributes:
+            with self._core.tracer.span("dist.replicate.set", {"peer.id": owner}):
                 result, error = attempt(self._send_replica, owner, item)
-                if error is not None:
-                    attributes["error"] = str(error)
-                    core.hint(owner, item)
-                elif result is not ApplyResult.REFUSED:
-                    acks += 1
-        return acks
+            if error is not None:
+                outcome.failed.append(owner)
+            elif result is not ApplyResult.REFUSED:
+                outcome.acks += 1
+                if result is ApplyResult.STALE:
+                    outcome.stale.append(owner)
+        return outcome
+
+    def _learn(self, key: str, owners: list[str], above: int) -> bool:
+        """Observe what owners hold of a key; whether any of it is at or above ``above``."""
+        core, learned = self._core, False
+        transport = core.transport
+        for owner in owners if transport else ():
+            entry, _ = attempt(transport.forward_entry, owner, key) if transport else (None, None)
+            for held in entry or ():
+                if held is not None and held.version >= above and held.origin != core.id:
+                    core.versions.observe(held.version)
+                    learned = True
+        return learned
 
     def _send_replica(self, owner: str, item: Item) -> ApplyResult | None:
         transport = self._core.transport
@@ -155,18 +187,41 @@ class Writes:
 
     def _coordinate_remove(self, key: str, owners: tuple[str, ...]) -> None:
         core = self._core
-        tomb = core.shards.of(key).delete(key, core.versions, core.id, core.clock.monotonic_s())
-        others = [owner for owner in owners if owner != core.id]
-        if len(owners) < 2:
-            return
-        transport = core.transport
-        if transport is not None:
+        shard, others = core.shards.of(key), [owner for owner in owners if owner != core.id]
+        if len(owners) > 1 and core.transport is not None:
             core.counters.add("replica_fanout_remove", len(owners) - 1)
-        for owner in others:
-            with core.tracer.span("dist.replicate.remove", {"peer.id": owner}):
+        failed: list[str] = []
+        tomb = Tombstone(0, "", 0.0)
+        for _ in range(_VERSIONS_TRIED):
+            tomb = shard.delete(key, core.versions, core.id, core.clock.monotonic_s())
+            failed = self._send_tombstones(key, tomb, others)
+            # The same race as in ``coordinate``; a remove's answer does not tell it, so the owners are asked.
+            if not self._outlived([owner for owner in others if owner not in failed], key, tomb):
+                break
+        for owner in failed:
+            core.hint(owner, Item(key), tombstone=tomb)
+
+    def _send_tombstones(self, key: str, tomb: Tombstone, owners: list[str]) -> list[str]:
+        """The owners that did not get it."""
+        failed = []
+        for owner in owners:
+            with self._core.tracer.span("dist.replicate.remove", {"peer.id": owner}):
                 _, error = attempt(self._send_tombstone, owner, key, tomb)
             if error is not None:
-                core.hint(owner, Item(key), tombstone=tomb)
+                failed.append(owner)
+        return failed
+
+    def _outlived(self, owners: list[str], key: str, tomb: Tombstone) -> bool:
+        """Whether an owner still holds an item that is newer than the tombstone it has just been sent."""
+        core, outlived = self._core, False
+        transport = core.transport
+        for owner in owners if transport else ():
+            entry, _ = attempt(transport.forward_entry, owner, key) if transport else (None, None)
+            item = entry[0] if entry else None
+            if item is not None and item.version > tomb.version:
+                core.versions.observe(item.version)
+                outlived = True
+        return outlived
 
     def _send_tombstone(self, owner: str, key: str, tomb: Tombstone) -> None:
         transport = self._core.transport

@@ -504,3 +504,41 @@ def test_latencies_count_each_public_operation(make: Make) -> None:
     node.get("other")
     node.remove("k")
     assert {operation: sum(counts) for operation, counts in node.latency_histograms().items()} == {"set": 1, "get": 2, "remove": 1}
+
+
+def promoted_while_away(make: Make) -> tuple[DistCluster, str]:
+    """A cluster whose primary missed five writes, and is back without having heard of them."""
+    cluster = make(3, 3, **QUORUM)
+    key = owned(cluster, 0, 1, 2)
+    cluster.transport.unregister(cluster.nodes[0].local_node_id)
+    for number in range(5):
+        cluster.nodes[1].put(key, number)
+    cluster.transport.register(cluster.nodes[0])
+    return cluster, key
+
+
+def test_a_primary_that_was_away_writes_above_what_it_missed(make: Make) -> None:
+    """An acknowledged write is not shadowed by older ones of a promoted replica."""
+    cluster, key = promoted_while_away(make)
+    cluster.nodes[0].put(key, "after")
+    assert [value(node, key) for node in cluster] == ["after"] * 3
+    metrics = cluster.nodes[0].metrics()
+    assert (metrics.write_attempts, metrics.write_acks, metrics.replica_fanout_set) == (1, 3, 2)
+
+
+def test_a_primary_that_was_away_deletes_what_it_missed(make: Make) -> None:
+    """A deleted key does not come back from replicas that were ahead."""
+    cluster, key = promoted_while_away(make)
+    cluster.nodes[0].remove(key)
+    assert [value(node, key) for node in cluster] == [None] * 3
+    assert not any(node.local_contains(key) for node in cluster)
+
+
+def test_without_the_second_try_both_would_be_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seatrial.cluster.writes._VERSIONS_TRIED", 1)
+    cluster, key = promoted_while_away(make)
+    cluster.nodes[0].put(key, "after")
+    assert value(cluster.nodes[0], key) == 4
+    cluster, key = promoted_while_away(make)
+    cluster.nodes[0].remove(key)
+    assert cluster.nodes[1].local_contains(key)
