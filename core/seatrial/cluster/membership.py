@@ -120,7 +120,7 @@ class Membership:
             if fn in self._observers:
                 self._observers.remove(fn)
 
-    def _changed(self, id: str, state: NodeState) -> tuple[tuple[str, NodeState, int], builtins.list[Node]]:  # noqa: A002
+    def _changed(self, id: str, state: NodeState) -> tuple[tuple[str, NodeState, int], builtins.list[Node]]:  # noqa: A002 - the field's name
         self._version += 1
         return (id, state, self._version), [node for node in self._nodes.values() if node.state != NodeState.DEAD]
 

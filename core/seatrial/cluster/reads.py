@@ -33,10 +33,15 @@ class Reads:
         """A copy at the node's read consistency; None where it is not found."""
         core = self._core
         level = core.options.read_consistency
+        if not core.tracer.active:
+            return self._find(key, level)
         with core.tracer.span("dist.get", {"cache.key.length": len(key), "dist.consistency": str(level)}) as attributes:
-            found = self._get_one(key) if level == Consistency.ONE else self._get_many(key, level)
+            found = self._find(key, level)
             attributes["cache.hit"] = found is not None
             return found
+
+    def _find(self, key: str, level: Consistency) -> Item | None:
+        return self._get_one(key) if level is Consistency.ONE else self._get_many(key, level)
 
     def _get_one(self, key: str) -> Item | None:
         core = self._core
@@ -72,7 +77,7 @@ class Reads:
             return None
         needed = required_acks(len(owners), level)
         # The local tombstone counts even where the quorum is reached before this owner's turn.
-        tomb = core.shards.of(key).entry(key)[1] if core.id in owners else None
+        tomb = core.shards.of(key).tombs.get(key) if core.id in owners else None
         buried = tomb.version if tomb else -1
         answers: list[_Answer] = []
         holders: list[_Answer] = []

@@ -23,7 +23,6 @@ from seatrial.clock import SYSTEM_CLOCK
 from seatrial.cluster import (
     ApplyResult,
     BackendNotFoundError,
-    Chaos,
     Consistency,
     DistMemory,
     DrainingError,
@@ -33,57 +32,20 @@ from seatrial.cluster import (
     HTTPTransport,
     InsecureAuthConfigError,
     Item,
-    NodeState,
     QuorumFailedError,
     ResponseTooLargeError,
     TLSConfig,
     TransportError,
     allocate_port,
     find_owner_key,
-    stop_on_cleanup,
 )
+from tests.support.cluster_http import Start, ask, starter, to, two, value
 from tests.support.waiting import eventually
-
-Start = Callable[..., DistMemory]
 
 
 @pytest.fixture
 def start(request: pytest.FixtureRequest) -> Start:
-    def build(name: str = "A", **options: Any) -> DistMemory:
-        node = DistMemory(node_id=name, **{"address": allocate_port()} | options)
-        stop_on_cleanup(request, node)
-        return node
-
-    return build
-
-
-def two(start: Start, **options: Any) -> tuple[DistMemory, DistMemory]:
-    """A and B that own every key."""
-    addresses = {"A": allocate_port(), "B": allocate_port()}
-    a, b = (
-        start(name, address=addresses[name], seeds=[f"{other}@{addresses[other]}"], replication=2, **options)
-        for name, other in (("A", "B"), ("B", "A"))
-    )
-    return a, b
-
-
-def ask(node: DistMemory, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(node.local_node_address, timeout=10)
-    try:
-        connection.request(method, path, body, headers or {})
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-def to(node: DistMemory, **options: Any) -> HTTPTransport:
-    return HTTPTransport(lambda _: f"http://{node.local_node_address}", **options)
-
-
-def value(node: DistMemory, key: str) -> Any:
-    found = node.get(key)
-    return None if found is None else found.value
+    return starter(request)
 
 
 # --- drain
@@ -467,94 +429,3 @@ def test_clients_without_a_certificate_are_kept_out_where_one_is_required(start:
         bare.request("GET", "/health")
         bare.getresponse()
     bare.close()
-
-
-# --- integration over HTTP
-
-
-def three(start: Start, bare: bool = False, **options: Any) -> list[DistMemory]:
-    addresses = {name: allocate_port() for name in "ABC"}
-    seeds = {
-        name: [address if bare else f"{other}@{address}" for other, address in addresses.items() if other != name] for name in addresses
-    }
-    return [start(name, address=addresses[name], seeds=seeds[name], **options) for name in addresses]
-
-
-def test_seeds_with_ids_spread_a_write(start: Start) -> None:
-    """Row 73."""
-    nodes = three(start, replication=3)
-    nodes[0].put("k", "v")
-    assert all(node.local_contains("k") for node in nodes)
-
-
-def test_gossip_adds_a_member(start: Start) -> None:
-    """Row 74."""
-    a, b = two(start)
-    a.membership.upsert(a.membership.list()[0].new("C", "127.0.0.1:1"))
-    assert a.transport is not None
-    a.transport.gossip("B", [GossipMember.of(node) for node in a.membership.list()])
-    assert b.membership.get("C") is not None
-
-
-def test_a_false_claim_is_refuted(start: Start) -> None:
-    """Row 75."""
-    node = start("swim-self")
-    claim = json.dumps([{"id": "swim-self", "address": node.local_node_address, "state": "suspect", "incarnation": 1}]).encode()
-    assert ask(node, "POST", "/internal/gossip", claim) == (200, b"OK")
-    held = node.membership.get("swim-self")
-    assert held is not None
-    assert (held.state, held.incarnation) == (NodeState.ALIVE, 2)
-
-
-def test_bare_seeds_that_gossip_end_with_explicit_ids_only(start: Start) -> None:
-    """Extra 10, F17."""
-    nodes = three(start, bare=True, gossip_interval=0.02)
-    assert eventually(lambda: all(sorted(member.id for member in node.membership.list()) == ["A", "B", "C"] for node in nodes))
-
-
-def test_lost_calls_become_hints_that_are_replayed_once_all_is_well(start: Start) -> None:
-    """Row 76."""
-    chaos = Chaos(seed=7)
-    options: dict[str, Any] = {"write_consistency": Consistency.ONE, "hint_ttl": 60, "hint_replay_interval": 0.05, "chaos": chaos}
-    a, b = two(start, **options)
-    chaos.set_drop_rate(0.8)
-    for number in range(200):
-        a.put(f"chaos-{number}", number)
-    metrics = a.metrics()
-    assert metrics.chaos_drops > 0
-    assert metrics.hinted_queued > 0
-    chaos.set_drop_rate(0)
-    assert eventually(lambda: a.metrics().hinted_replayed == a.metrics().hinted_queued)
-    assert a.count() == b.count() == 200
-
-
-def test_without_chaos_nothing_is_lost(start: Start) -> None:
-    """Row 77."""
-    node = start()
-    node.put("k", "v")
-    assert (node.metrics().chaos_drops, node.metrics().chaos_latencies) == (0, 0)
-
-
-def test_a_joining_node_gets_its_share_over_sockets(start: Start) -> None:
-    """Rows 80, 82, 83."""
-    nodes = three(start, replication=2, rebalance_interval=0.05)
-    a, b, c = nodes
-    for node in (a, b):
-        node.membership.remove("C")
-    for number in range(60):
-        a.put(f"join-{number}", number)
-    for node in (a, b):
-        node.membership.upsert(node.membership.list()[0].new("C", c.local_node_address))
-    wanted = {f"join-{number}" for number in range(60) if c.is_owner(f"join-{number}")}
-    assert wanted
-    assert eventually(lambda: wanted <= {item.key for item in c.list()})
-    assert sum(node.metrics().rebalanced_keys for node in nodes) > 0
-
-
-def test_a_draining_node_is_suspected_and_then_forgotten(start: Start) -> None:
-    """Section 14, with real time."""
-    a, b = two(start, heartbeat_interval=0.05, heartbeat_suspect_after=0.3, heartbeat_dead_after=0.6)
-    assert eventually(lambda: a.metrics().heartbeat_success > 0)
-    b.drain()
-    assert eventually(lambda: a.metrics().nodes_suspect == 1)
-    assert eventually(lambda: a.membership.get("B") is None)

@@ -1,0 +1,54 @@
+"""Nodes of a cluster over sockets, and plain requests to them."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from seatrial.cluster import DistMemory, HTTPTransport, allocate_port, stop_on_cleanup
+
+Start = Callable[..., DistMemory]
+"""Starts a node that stops with the test."""
+
+
+def two(start: Start, **options: Any) -> tuple[DistMemory, DistMemory]:
+    """A and B that own every key."""
+    addresses = {"A": allocate_port(), "B": allocate_port()}
+    a, b = (
+        start(name, address=addresses[name], seeds=[f"{other}@{addresses[other]}"], replication=2, **options)
+        for name, other in (("A", "B"), ("B", "A"))
+    )
+    return a, b
+
+
+def ask(node: DistMemory, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(node.local_node_address, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def to(node: DistMemory, **options: Any) -> HTTPTransport:
+    return HTTPTransport(lambda _: f"http://{node.local_node_address}", **options)
+
+
+def value(node: DistMemory, key: str) -> Any:
+    found = node.get(key)
+    return None if found is None else found.value
+
+
+def starter(request: pytest.FixtureRequest) -> Start:
+    """A ``Start`` for one test: what a fixture of that name returns."""
+
+    def build(name: str = "A", **options: Any) -> DistMemory:
+        node = DistMemory(node_id=name, **{"address": allocate_port()} | options)
+        stop_on_cleanup(request, node)
+        return node
+
+    return build

@@ -1,0 +1,105 @@
+"""Clusters over HTTP: spreading, gossip, losses, rebalancing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from seatrial.cluster import Chaos, Consistency, DistMemory, GossipMember, NodeState, allocate_port
+from tests.support.cluster_http import Start, ask, starter, two
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest) -> Start:
+    return starter(request)
+
+
+def three(start: Start, bare: bool = False, **options: Any) -> list[DistMemory]:
+    addresses = {name: allocate_port() for name in "ABC"}
+    seeds = {
+        name: [address if bare else f"{other}@{address}" for other, address in addresses.items() if other != name] for name in addresses
+    }
+    return [start(name, address=addresses[name], seeds=seeds[name], **options) for name in addresses]
+
+
+def test_seeds_with_ids_spread_a_write(start: Start) -> None:
+    """Row 73."""
+    nodes = three(start, replication=3)
+    nodes[0].put("k", "v")
+    assert all(node.local_contains("k") for node in nodes)
+
+
+def test_gossip_adds_a_member(start: Start) -> None:
+    """Row 74."""
+    a, b = two(start)
+    a.membership.upsert(a.membership.list()[0].new("C", "127.0.0.1:1"))
+    assert a.transport is not None
+    a.transport.gossip("B", [GossipMember.of(node) for node in a.membership.list()])
+    assert b.membership.get("C") is not None
+
+
+def test_a_false_claim_is_refuted(start: Start) -> None:
+    """Row 75."""
+    node = start("swim-self")
+    claim = json.dumps([{"id": "swim-self", "address": node.local_node_address, "state": "suspect", "incarnation": 1}]).encode()
+    assert ask(node, "POST", "/internal/gossip", claim) == (200, b"OK")
+    held = node.membership.get("swim-self")
+    assert held is not None
+    assert (held.state, held.incarnation) == (NodeState.ALIVE, 2)
+
+
+def test_bare_seeds_that_gossip_end_with_explicit_ids_only(start: Start) -> None:
+    """Extra 10, F17."""
+    nodes = three(start, bare=True, gossip_interval=0.02)
+    assert eventually(lambda: all(sorted(member.id for member in node.membership.list()) == ["A", "B", "C"] for node in nodes))
+
+
+def test_lost_calls_become_hints_that_are_replayed_once_all_is_well(start: Start) -> None:
+    """Row 76."""
+    chaos = Chaos(seed=7)
+    options: dict[str, Any] = {"write_consistency": Consistency.ONE, "hint_ttl": 60, "hint_replay_interval": 0.05, "chaos": chaos}
+    a, b = two(start, **options)
+    chaos.set_drop_rate(0.8)
+    for number in range(200):
+        a.put(f"chaos-{number}", number)
+    metrics = a.metrics()
+    assert metrics.chaos_drops > 0
+    assert metrics.hinted_queued > 0
+    chaos.set_drop_rate(0)
+    assert eventually(lambda: a.metrics().hinted_replayed == a.metrics().hinted_queued)
+    assert a.count() == b.count() == 200
+
+
+def test_without_chaos_nothing_is_lost(start: Start) -> None:
+    """Row 77."""
+    node = start()
+    node.put("k", "v")
+    assert (node.metrics().chaos_drops, node.metrics().chaos_latencies) == (0, 0)
+
+
+def test_a_joining_node_gets_its_share_over_sockets(start: Start) -> None:
+    """Rows 80, 82, 83."""
+    nodes = three(start, replication=2, rebalance_interval=0.05)
+    a, b, c = nodes
+    for node in (a, b):
+        node.membership.remove("C")
+    for number in range(60):
+        a.put(f"join-{number}", number)
+    for node in (a, b):
+        node.membership.upsert(node.membership.list()[0].new("C", c.local_node_address))
+    wanted = {f"join-{number}" for number in range(60) if c.is_owner(f"join-{number}")}
+    assert wanted
+    assert eventually(lambda: wanted <= {item.key for item in c.list()})
+    assert sum(node.metrics().rebalanced_keys for node in nodes) > 0
+
+
+def test_a_draining_node_is_suspected_and_then_forgotten(start: Start) -> None:
+    """Section 14, with real time."""
+    a, b = two(start, heartbeat_interval=0.05, heartbeat_suspect_after=0.3, heartbeat_dead_after=0.6)
+    assert eventually(lambda: a.metrics().heartbeat_success > 0)
+    b.drain()
+    assert eventually(lambda: a.metrics().nodes_suspect == 1)
+    assert eventually(lambda: a.membership.get("B") is None)
