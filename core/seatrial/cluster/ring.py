@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
@@ -45,13 +46,16 @@ class _Table:
 class Ring:
     """Owners of keys.
 
-    Threading: ``lookup`` and the views read one immutable table; ``build`` replaces it in one assignment.
+    Threading: any thread. ``lookup`` and the views read one immutable table, which the first of them after a ``build`` makes: a message of
+    gossip may bring a hundred members, and only the last ring is asked. ``_lock`` guards ``_unbuilt`` and the making.
     """
 
     def __init__(self, *, replication: int = 1, virtual_nodes: int = DEFAULT_VIRTUAL_NODES) -> None:
         """Values of 0 and below keep the default."""
         self._replication = replication if replication > 0 else 1
         self._virtual_nodes = virtual_nodes if virtual_nodes > 0 else DEFAULT_VIRTUAL_NODES
+        self._lock = threading.Lock()
+        self._unbuilt: tuple[str, ...] | None = None
         self._table = _Table([], self._replication)
 
     @property
@@ -66,13 +70,24 @@ class Ring:
 
     def build(self, nodes: Iterable[Node]) -> None:
         """Replace the ring by one of ``nodes``; a tie of hashes goes by node id."""
-        places = [place for node in nodes for place in _positions(node.id, self._virtual_nodes)]
-        places.sort()
-        self._table = _Table(places, self._replication)
+        node_ids = tuple(node.id for node in nodes)
+        with self._lock:
+            self._unbuilt = node_ids
+
+    def _current(self) -> _Table:
+        # Race: the look without the lock sees either None, and then the table of before that is in place, or takes the lock.
+        if self._unbuilt is not None:
+            with self._lock:
+                if self._unbuilt is not None:
+                    places = [place for node_id in self._unbuilt for place in _positions(node_id, self._virtual_nodes)]
+                    places.sort()
+                    self._table = _Table(places, self._replication)
+                    self._unbuilt = None
+        return self._table
 
     def owners(self, key: str) -> tuple[str, ...]:
         """``lookup`` without the copy."""
-        table = self._table
+        table = self._current()
         if not table.hashes:
             return ()
         index = bisect_left(table.hashes, xxh64(key.encode()))
@@ -89,5 +104,5 @@ class Ring:
 
     def vnode_hashes(self) -> list[str]:
         """``<016x hash>:<node id>`` of each place, ascending."""
-        table = self._table
+        table = self._current()
         return [f"{value:016x}:{node_id}" for value, node_id in zip(table.hashes, table.ids, strict=True)]
