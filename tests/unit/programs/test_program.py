@@ -82,3 +82,11 @@ def test_a_new_build_at_the_same_place_is_asked_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "numbers"), [("0.14.0-dev", (0, 14, 0)), ("2", (2,)), ("v1.2", ())])
 def test_versions_compare_as_numbers(text: str, numbers: tuple[int, ...]) -> None:
     assert numbers_of(text) == numbers
+
+
+def test_a_program_of_the_administrators_is_found_past_the_path(tmp_path: Path) -> None:
+    program = installed(tmp_path / "sbin")
+    beyond = Program(name="some-tool", version_pattern=r"some-tool (\S+)", how_to_get="", elsewhere=(str(tmp_path / "sbin"),))
+    assert beyond.find().path == program
+    first = installed(tmp_path / "bin")
+    assert beyond.find().path == first

@@ -47,6 +47,8 @@ class Program:
     """One sentence for whoever has not got it."""
     oldest: Version = ()
     """Older ones are refused."""
+    elsewhere: tuple[str, ...] = ()
+    """Directories looked in after PATH: an ordinary user's has no ``/usr/sbin``."""
 
     def find(self, exe: str = "") -> Found:
         """``exe``, else what the variable ``<NAME>_EXE`` names, else what PATH leads to.
@@ -77,6 +79,8 @@ class Program:
         variable, named = program_variable(self.name)
         wanted, origin = (exe, "exe") if exe else (named, variable) if named else (self.name, "PATH")
         path = shutil.which(os.path.expanduser(wanted))  # noqa: PTH111 (pathlib raises where there is no home)
+        if path is None and origin == "PATH":
+            path = shutil.which(self.name, path=os.pathsep.join(self.elsewhere))
         if path is None:
             what = f"{self.name} is not installed" if origin == "PATH" else f"there is no program {wanted}"
             raise UsageError(what, where="" if origin == "PATH" else origin, remedy=self.how_to_get)
