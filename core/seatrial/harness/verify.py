@@ -103,6 +103,7 @@ def verify(harness: TestHarness, ctx: Context, phases: Phases) -> None:
     sweep = Sweep.of(engine, one_per_root(live))
     total = len(sweep.rows)
     with phases.of("verify", planned_s=settings.budget_s, total=total, detail=f"{len(live)} live snapshots, {total} of them different"):
+        harness.server.drop_caches(within)
         sweep.run(within)
         if settings.repository:
             _verify_repository(engine, within)

@@ -36,6 +36,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     password: str
     repository_password: str
+    server_key: str = ""
+    """What ``fingerprint`` is of, for programs that have to be given all of it: an ssh host key as ``known_hosts`` has it."""
 
     def __repr__(self) -> str:
         return f"Access(url={self.url!r}, user={self.user!r}, secrets hidden)"
@@ -134,6 +136,12 @@ class Server(Protocol):
         Raises ``TargetError`` with the last lines of its log when it does not come up.
         """
 
+    def restart(self) -> None:
+        """Start it again after a death: same address, certificate, users and repository, so that every ``Access`` stays good.
+
+        ``TargetError`` when it does not come up, ``HarnessError`` while it still runs or where it is not ours.
+        """
+
     def authorize_client(self, user: str) -> None:
         """Let ``user`` create snapshots and delete them. Idempotent."""
 
@@ -154,6 +162,10 @@ class Server(Protocol):
 
     def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
         """Every snapshot, read past all caches."""
+
+    def drop_caches(self, ctx: Context) -> None:
+        """So that what is read next comes out of the repository itself: a cache would hide what is lost there. No client may be acting
+        meanwhile; the server may be stopped and started again. Nothing happens where it has none, or is attached."""
 
     def server_cmd(self) -> Child | None:
         """The process; None where it is attached and not ours."""

@@ -136,6 +136,9 @@ class EmbeddedServer:
     def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
         return self._maintain(ctx, ["snapshots"], list[ListedSnapshot])
 
+    def drop_caches(self, ctx: Context) -> None:
+        """It has none."""
+
     def server_cmd(self) -> Child | None:
         return self._process.child
 
