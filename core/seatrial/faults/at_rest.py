@@ -14,16 +14,20 @@ from seatrial.history.events import Fault
 def flip_byte(repository: Path) -> Fault:
     """Change one bit in the middle of the largest pack."""
     pack = largest_pack(repository)
-    offset = pack.stat().st_size // 2
-    mode = pack.stat().st_mode
-    pack.chmod(0o600)  # packs are read-only
-    with pack.open("r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 0x01]))
-    pack.chmod(mode & 0o7777)
-    return Fault(fault="flip-byte", state="planted", detail=f"byte {offset} of pack {pack.name}: 0x{byte:02x} became 0x{byte ^ 1:02x}")
+    return Fault(fault="flip-byte", state="planted", detail=f"in pack {pack.name}: {flip_bit(pack)}")
+
+
+def flip_bit(file: Path) -> str:
+    """Change one bit in the middle of ``file``, of whatever format; returns what was done."""
+    offset, mode = file.stat().st_size // 2, file.stat().st_mode
+    file.chmod(0o600)  # packs are read-only
+    with file.open("r+b") as opened:
+        opened.seek(offset)
+        byte = opened.read(1)[0]
+        opened.seek(offset)
+        opened.write(bytes([byte ^ 0x01]))
+    file.chmod(mode & 0o7777)
+    return f"byte {offset}: 0x{byte:02x} became 0x{byte ^ 1:02x}"
 
 
 def delete_pack(repository: Path) -> Fault:
