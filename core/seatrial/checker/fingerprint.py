@@ -51,6 +51,8 @@ _KINDS = {
     stat.S_IFBLK: Kind.BLOCK_DEVICE,
 }
 _FILE = int(Kind.FILE)
+_TIMED = {"mtime": frozenset({Kind.FILE, Kind.DIRECTORY}), "file-mtime": frozenset({Kind.FILE})}
+"""What has a modification time, by the word in ``keeps``."""
 _name = itemgetter(0)
 _NOTHING_MORE = More()
 _PLAIN_FIELDS = 6
@@ -99,7 +101,7 @@ def fingerprint(root: Path, *, keeps: frozenset[str] = DEFAULT_KEEPS, ctx: Conte
     """Read the tree below ``root``, whose own name, mode, owner and times do not matter.
 
     Names, kinds, sizes, contents and link targets always count; of ``keeps`` these: ``mode``, ``owner``, ``mtime`` (files and directories),
-    ``xattr`` (the user's), ``hardlink``. Directory sizes never count. Adds the bytes read to the context's progress.
+    ``file-mtime``, ``xattr`` (the user's), ``hardlink``. Directory sizes never count. Adds the bytes read to the context's progress.
 
     Raises ``TreeChangedError`` where something vanishes or changes meanwhile, ``HarnessError`` where it cannot be read,
     ``CancelledError``. Threading: any; as there are cores, threads of its own help with the large files of a directory (and end with it),
@@ -114,9 +116,10 @@ class _Walk:
     def __init__(self, root: bytes, keeps: frozenset[str], ctx: Context) -> None:
         self._root, self._ctx = root, ctx
         self._mode, self._owner = "mode" in keeps, "owner" in keeps
-        self._mtime, self._hardlink = "mtime" in keeps, "hardlink" in keeps
+        self._timed = _TIMED["mtime"] if "mtime" in keeps else _TIMED["file-mtime"] if "file-mtime" in keeps else frozenset()
+        self._hardlink = "hardlink" in keeps
         self._xattr = "xattr" in keeps and hasattr(os, "listxattr")
-        self._plain = self._mode and self._owner and not (self._mtime or self._hardlink or self._xattr)
+        self._plain = self._mode and self._owner and not (self._timed or self._hardlink or self._xattr)
         self._first_names: dict[tuple[int, int], bytes] = {}
         self._small = bytearray(_SMALL_BYTES)
         self._nodes: dict[str, bytes] = {}
@@ -299,8 +302,7 @@ class _Walk:
         uid, gid = (status.st_uid, status.st_gid) if self._owner else (-1, -1)
         size = status.st_size if kind is Kind.FILE else 0
         fields = (relative.rpartition(b"/")[2], int(kind), mode, uid, gid, size, reference)
-        timed = self._mtime and kind in {Kind.FILE, Kind.DIRECTORY}
-        more = More(mtime_ns=status.st_mtime_ns if timed else None, xattrs=self._xattrs(relative) if self._xattr else {})
+        more = More(mtime_ns=status.st_mtime_ns if kind in self._timed else None, xattrs=self._xattrs(relative) if self._xattr else {})
         return fields if more == _NOTHING_MORE else (*fields, more)
 
     def _xattrs(self, relative: bytes) -> dict[str, bytes]:

@@ -108,6 +108,11 @@ def program_variable(program: str, environ: Mapping[str, str] = os.environ) -> t
     return variable, environ.get(variable, "")
 
 
+def other_variable(name: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What a variable says that is not seatrial's own, but a target's or a store's (``AWS_ENDPOINT_URL``); empty where it is not set."""
+    return environ.get(name, "")
+
+
 def place(configured: str) -> FilePath | None:
     """A directory out of the configuration; None where it is not given."""
     if not configured:

@@ -172,6 +172,9 @@ class KopiaSettings(Settings, frozen=True, kw_only=True):
 
     repo: str = ""
     """Where the repository lies: empty for a directory below the prefix, or ``s3://bucket/prefix``."""
+    safety: Literal["full", "none"] = "full"
+    """Of ``run-gc``. ``full``: kopia's margins, so that nothing fresh goes, beside clients at work too. ``none``: what no snapshot needs
+    goes at once, which kopia promises to be safe only while nobody writes (``run-gc.mode = window``)."""
 
 
 class ResticSettings(Settings, frozen=True, kw_only=True):

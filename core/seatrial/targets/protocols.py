@@ -85,7 +85,7 @@ class Traits:
     chunk_bytes: int
     """Smallest content-defined chunk: runs of POOL blocks are at least this long."""
     keeps: frozenset[str]
-    """Of: mtime, mode, xattr, hardlink, sparse, owner, odd-names."""
+    """Of: mtime, file-mtime (not of directories), mode, xattr, hardlink, sparse, owner, odd-names."""
     client_memory_bytes: int
     """Of one client at work; caps how many run at a time."""
     deleted_in_gc: str

@@ -10,7 +10,11 @@ from seatrial.targets.protocols import Target
 
 GROUP = "seatrial.targets"
 """Entry point group: ``name = "package.module:Class"``, a ``Target`` made without arguments."""
-_OURS = (EntryPoint("embedded", "seatrial.targets.embedded.target:EmbeddedTarget", GROUP),)
+_OURS = (
+    EntryPoint("embedded", "seatrial.targets.embedded.target:EmbeddedTarget", GROUP),
+    EntryPoint("kopia", "seatrial.targets.kopia.target:KopiaTarget", GROUP),
+    EntryPoint("borg", "seatrial.targets.borg.target:BorgTarget", GROUP),
+)
 
 
 def target_names() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from seatrial.targets.embedded.server.store import BlobType
 FILE_NAME = "server-secrets.json"
 TOKEN_BYTES = 32
 _METADATA_DIRECTORY = "robustness-metadata"
+_MARKS = tuple(blob_type.value for blob_type in BlobType)
 _REMEDY = "choose another --repo-path-prefix, or move this directory away"
 
 
@@ -31,16 +33,16 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def repository_secrets(repository: Path) -> Secrets:
+def repository_secrets(repository: Path, *, marks: Iterable[str] = _MARKS) -> Secrets:
     """The secrets of the repository at ``repository``, made where there is no repository yet.
 
-    ``UsageError`` for a repository that is not ours: there is something there, and no secrets beside it.
+    ``UsageError`` for a repository that is not ours: one of ``marks`` is there, by which its kind is known, and no secrets beside it.
     """
     file = repository.parent / _METADATA_DIRECTORY / FILE_NAME
     try:
         return msgspec.json.decode(file.read_bytes(), type=Secrets)
     except FileNotFoundError:
-        if any((repository / blob_type.value).exists() for blob_type in BlobType):
+        if any((repository / mark).exists() for mark in marks):
             raise UsageError("this repository was not made by seatrial", where=str(repository), remedy=_REMEDY) from None
     except msgspec.MsgspecError as error:
         raise UsageError(f"the repository's password cannot be read: {error}", where=str(file), remedy=_REMEDY) from error

@@ -1,0 +1,113 @@
+"""One kopia client: each operation is one ``kopia`` command over a connection that lives in a configuration file of the client's own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from seatrial.clock import SYSTEM_CLOCK, Clock
+from seatrial.context import Context
+from seatrial.errors import OperationError
+from seatrial.history.frames import CacheFrame
+from seatrial.targets.kopia.caches import CacheGauge
+from seatrial.targets.kopia.output import created, snapshots
+from seatrial.targets.kopia.program import HOST, commands, environment
+from seatrial.targets.programs.commands import Commands
+from seatrial.targets.programs.program import Found
+from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings
+from seatrial.verdicts import Outcome
+
+_PARALLEL = "8"
+_MIB = 1 << 20
+"""What kopia's MB are where it connects."""
+
+
+class KopiaClient:
+    """``targets.protocols.TargetClient``.
+
+    Owns its configuration, its cache directory and a home for the program. Threading: one thread at a time; ``cache_info`` from any.
+    """
+
+    def __init__(self, around: Surroundings, found: Found, directory: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._around, self._found = around, found
+        self._limits = around.preset.cache
+        self._config, self._home = directory / "kopia.config", directory / "home"
+        self._cache = CacheGauge(directory.name, directory / "cache", self._limits.content_limit_bytes, clock)
+        self._kopia: Commands | None = None
+
+    def connect(self, ctx: Context, access: Access) -> None:
+        """``repository connect server``: the configuration file is the connection, each command opens a session of its own over it."""
+        self.disconnect()
+        env = environment(self._home, {"KOPIA_PASSWORD": access.password})
+        kopia = commands(
+            self._found,
+            self._around.children,
+            config=self._config,
+            env=self._around.environment | env,
+            scratch=self._home / "tmp",
+        )
+        kopia.run(ctx, "connect", *connect_arguments(access), *self._cache_arguments())
+        self._kopia = kopia
+
+    def disconnect(self) -> None:
+        """What ``repository disconnect`` does, without a process: the configuration goes."""
+        self._kopia = None
+        self._config.unlink(missing_ok=True)
+
+    def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
+        tag = f"{OPERATION_TAG}:{op}"
+        done = self._connected().run(ctx, "create", "snapshot", "create", "--json", "--parallel", _PARALLEL, "--tags", tag, str(source_dir))
+        return created(done)
+
+    def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
+        self._connected().run(ctx, "restore", "snapshot", "restore", "--parallel", _PARALLEL, snapshot_id, str(into))
+
+    def delete(self, ctx: Context, snapshot_id: str) -> None:
+        self._connected().run(ctx, "delete", "snapshot", "delete", snapshot_id, "--delete")  # without --delete it does nothing and exits 0
+
+    def list(self, ctx: Context) -> list[ListedSnapshot]:
+        """On a server that is not ours those that seatrial made: its users' others are none of our business."""
+        rows = list_snapshots(ctx, self._connected())
+        return [row for row in rows if row.op] if self._around.preset.server else rows
+
+    def cache_info(self) -> CacheFrame:
+        return self._cache.frame()
+
+    def drop_caches(self) -> None:
+        # No command of this client runs now, so nobody holds it: what `cache clear` does, without a process.
+        shutil.rmtree(self._cache.directory, ignore_errors=True)
+
+    def cleanup(self) -> None:
+        self.disconnect()
+        for directory in (self._cache.directory, self._home):
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _connected(self) -> Commands:
+        if self._kopia is None:
+            raise OperationError("not connected", cause="disconnected", outcome=Outcome.FAILED, where=self._config.parent.name)
+        return self._kopia
+
+    def _cache_arguments(self) -> tuple[str, ...]:
+        limits = (("content", self._limits.content_limit_bytes), ("metadata", self._limits.metadata_limit_bytes))
+        sizes = (f"--{name}-cache-size-mb={max(1, size_bytes // _MIB)}" for name, size_bytes in limits)
+        return (f"--cache-directory={self._cache.directory}", *sizes)
+
+
+def connect_arguments(access: Access) -> tuple[str, ...]:
+    """Of ``repository connect server``. A user without ``@`` is on ``HOST``."""
+    user, _, host = access.user.partition("@")
+    pin = (f"--server-cert-fingerprint={access.fingerprint}",) if access.fingerprint else ()
+    return (
+        "repository",
+        "connect",
+        "server",
+        f"--url={access.url}",
+        *pin,
+        f"--override-username={user}",
+        f"--override-hostname={host or HOST}",
+    )
+
+
+def list_snapshots(ctx: Context, kopia: Commands) -> list[ListedSnapshot]:
+    """All complete snapshots, whoever made them."""
+    return snapshots(kopia.run(ctx, "list", "snapshot", "list", "--all", "--json", "--manifest-id", "--show-identical"))

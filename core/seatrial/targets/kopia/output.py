@@ -1,0 +1,157 @@
+"""What kopia prints, read: JSON where it offers it, lines where it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from seatrial.children import Completed
+from seatrial.errors import OperationError
+from seatrial.targets.protocols import OPERATION_TAG, CreateStats, ListedSnapshot
+
+_TAG_LABEL = f"tag:{OPERATION_TAG}"
+_ADDRESS = re.compile(r"^SERVER ADDRESS: (\S+)$", re.MULTILINE)
+_COUNTERS = re.compile(r"^verifyCounters:\s*(\{.*\})$", re.MULTILINE)
+_CACHE_LINE = re.compile(r"^(?P<path>/.*)/(?P<name>[^/:]+): (?P<files>\d+) files \S+(?: \S+)?(?: \(soft limit: (?P<limit>[\d.]+ ?\S*B),)?")
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_NOISE = re.compile(
+    r"^\s*(\{.*\}|Listing blobs\.\.\.|Listed \d+ blobs\.|Verifying contents\.\.\.|Finished verifying .*|verifyCounters:.*"
+    r"|Verified \d+ contents, .*|Estimat.*|Finished processing .*)?\s*$"
+)
+MAX_PROBLEMS = 20
+"""Of one verification; a lost pack makes one for each content in it."""
+T = TypeVar("T")
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a directory and all below it."""
+
+    size: int = 0
+    files: int = 0
+    numFailed: int = 0  # noqa: N815 (kopia's key)
+
+
+class RootEntry(msgspec.Struct, frozen=True, kw_only=True):
+    summ: Summary = Summary()
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``snapshot list --json``, and what ``snapshot create --json`` prints."""
+
+    id: str
+    incomplete: str = ""
+    """Why it does not hold everything (``canceled``, ``checkpoint``); text listings hide such a snapshot."""
+    rootEntry: RootEntry | None = None  # noqa: N815 (kopia's key)
+    tags: dict[str, str] = {}
+
+    @property
+    def op(self) -> str:
+        """``<run>/<op>``; empty where seatrial did not make it."""
+        return self.tags.get(_TAG_LABEL, "")
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``manifest list --json``."""
+
+    id: str
+    labels: dict[str, str] = {}
+
+
+class VerifyCounters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The last line of ``content verify``."""
+
+    verified_contents: int = 0
+    total_error_count: int = 0
+    contents_in_missing_packs: int = 0
+    contents_in_truncated_packs: int = 0
+    unreadable_contents: int = 0
+
+
+class CacheDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``cache info``; sizes there are rounded."""
+
+    name: str
+    path: str
+    files: int
+    limit_bytes: int = 0
+    """Soft limit; 0 for none."""
+
+
+def created(done: Completed) -> tuple[str, CreateStats]:
+    """Id and counts out of ``snapshot create --json``."""
+    made = _decoded(done, Snapshot, "snapshot create")
+    if made.rootEntry is None:
+        return made.id, CreateStats()
+    summary = made.rootEntry.summ
+    if summary.numFailed:
+        raise OperationError(f"{summary.numFailed} entries could not be read", cause="source-unreadable", where=made.id)
+    return made.id, CreateStats(files=summary.files, bytes_read=summary.size)
+
+
+def snapshots(done: Completed) -> list[ListedSnapshot]:
+    """Complete snapshots out of ``snapshot list --json``. What a create left that was told to end is none, and never restored."""
+    return [ListedSnapshot(id=row.id, op=row.op) for row in all_snapshots(done) if not row.incomplete]
+
+
+def all_snapshots(done: Completed) -> list[Snapshot]:
+    """The same, incomplete ones too."""
+    return _decoded(done, list[Snapshot], "snapshot list")
+
+
+def snapshot_manifests(done: Completed) -> list[str]:
+    """Ids of all snapshots, incomplete ones too, out of ``manifest list --json``."""
+    return [row.id for row in _decoded(done, list[Manifest], "manifest list") if row.labels.get("type") == "snapshot"]
+
+
+def listing_differences(manifests: Sequence[str], listed: Sequence[Snapshot]) -> list[str]:
+    """What only one of the two listings knows: ``snapshot list`` passes over what it cannot read."""
+    in_manifests, in_list = set(manifests), {row.id for row in listed}
+    unread = [f"snapshot {each} is in the manifests, and `snapshot list` does not show it" for each in sorted(in_manifests - in_list)]
+    unknown = [f"`snapshot list` shows {each}, which is not in the manifests" for each in sorted(in_list - in_manifests)]
+    return unread + unknown
+
+
+def counters(done: Completed) -> VerifyCounters | None:
+    """What ``content verify`` has counted; None where it did not come so far."""
+    found = _COUNTERS.search(f"{done.stdout}\n{done.stderr}")
+    return msgspec.json.decode(found[1], type=VerifyCounters) if found else None
+
+
+def complaints(done: Completed) -> list[str]:
+    """The lines of a verification that say what is wrong, each once, the first ``MAX_PROBLEMS``."""
+    lines = (line.strip() for line in done.stderr.splitlines() if not _NOISE.match(line))
+    return list(dict.fromkeys(lines))[:MAX_PROBLEMS]
+
+
+def server_address(log: str) -> str:
+    """Where ``server start`` says it listens; empty where it has not said so yet. The last of several."""
+    found = _ADDRESS.findall(log)
+    return str(found[-1]) if found else ""
+
+
+def cache_directories(done: Completed) -> list[CacheDirectory]:
+    """What ``cache info`` tells of each part of the cache."""
+    return [
+        CacheDirectory(
+            name=line["name"], path=f"{line['path']}/{line['name']}", files=int(line["files"]), limit_bytes=_bytes(line["limit"] or "0 B")
+        )
+        for line in map(_CACHE_LINE.match, done.stdout.splitlines())
+        if line
+    ]
+
+
+def _bytes(size: str) -> int:
+    number, unit = size.split()
+    return round(float(number) * _UNITS[unit])
+
+
+def _decoded(done: Completed, kind: type[T], command: str) -> T:
+    try:
+        if done.truncated:
+            raise msgspec.DecodeError("there is more of it than is kept")
+        return msgspec.json.decode(done.stdout, type=kind)
+    except msgspec.MsgspecError as error:
+        raise OperationError(f"{command}: unreadable output: {error}", cause="protocol", where="kopia") from error

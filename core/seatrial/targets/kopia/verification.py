@@ -1,0 +1,45 @@
+"""kopia's own consistency commands, and its two listings held against each other."""
+
+from __future__ import annotations
+
+from seatrial.children import Completed
+from seatrial.context import Context
+from seatrial.targets.kopia.outcomes import TABLE
+from seatrial.targets.kopia.output import all_snapshots, complaints, listing_differences, snapshot_manifests
+from seatrial.targets.programs.commands import Commands
+from seatrial.targets.protocols import Verification
+
+_COMMANDS = (
+    ("snapshot", "verify", "--verify-files-percent=100", "--json"),
+    ("content", "verify", "--full"),
+)
+_NOT_DAMAGE = frozenset({"timeout", "cancelled", "killed", "unreachable", "denied", "wrong-password", "no-space"})
+"""Causes that say nothing of the repository: it was not verified."""
+
+
+def verify_repository(ctx: Context, kopia: Commands) -> Verification:
+    """Every file of every snapshot read, every content read, ``manifest list`` against ``snapshot list``.
+
+    ``kopia`` leads to the repository past every cache. Raises ``OperationError`` where a command did not come to its end.
+    """
+    said: list[str] = []
+    problems: list[str] = []
+    for command in _COMMANDS:
+        done = kopia.attempt(ctx, "verify", *command)
+        said.append(f"$ kopia {' '.join(command)}\n{done.stdout}{done.stderr}")
+        if done.returncode != 0:
+            problems += _problems(done, kopia)
+    problems += _differences(ctx, kopia) if not problems else []
+    return Verification(clean=not problems, problems=list(dict.fromkeys(problems)), output="\n".join(said))
+
+
+def _problems(done: Completed, kopia: Commands) -> list[str]:
+    error = TABLE.error_of("verify", done, kopia.found.numbers, where="kopia")
+    if error is not None and error.cause in _NOT_DAMAGE:
+        raise error
+    return complaints(done) or [f"exit code {done.returncode}, and not a word"]
+
+
+def _differences(ctx: Context, kopia: Commands) -> list[str]:
+    manifests = snapshot_manifests(kopia.run(ctx, "list", "manifest", "list", "--json", "--filter", "type:snapshot"))
+    return listing_differences(manifests, all_snapshots(kopia.run(ctx, "list", "snapshot", "list", "--all", "--json")))
