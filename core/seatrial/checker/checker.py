@@ -54,9 +54,12 @@ class Checker:
         emit: EventSink,
         findings: Findings,
         evidence: Path,
+        strangers: bool = False,
     ) -> None:
+        """``strangers``: others keep snapshots in this repository too, so that one without our mark is no news."""
         self._run_id, self._traits, self._ledger, self._snapshotter = run_id, traits, ledger, snapshotter
         self._verifier, self._emit, self.findings, self._evidence = verifier, emit, findings, evidence
+        self._strangers = strangers
 
     def take_snapshot(self, ctx: Context, source_dir: Path, op: str) -> Taken:
         """Fingerprint first, as a fact in the journal; then the snapshot."""
@@ -174,7 +177,7 @@ class Checker:
             self.findings.add(
                 "list", LATE, f"a snapshot of {row.op} is listed that was thought not to exist", snapshot=row.id, op=op, client=client
             )
-        for row in found.foreign:
+        for row in () if self._strangers else found.foreign:
             self.findings.add(
                 "list",
                 "foreign",

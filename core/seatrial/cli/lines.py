@@ -17,6 +17,7 @@ from seatrial.history.events import (
     ClientLeft,
     Fault,
     Finding,
+    NotRun,
     Phase,
     PlanEvent,
     Record,
@@ -31,7 +32,7 @@ from seatrial.report.explain import command_line
 from seatrial.report.progress import how_far, time_left_s
 from seatrial.report.prose import block, cells, duration, latency, plain, plural, size
 from seatrial.report.summary import Summary
-from seatrial.report.text import MEANING, action_table, causes, finding_fields, reason_lines, verified
+from seatrial.report.text import MEANING, action_table, causes, finding_fields, not_run, reason_lines, verified
 from seatrial.verdicts import Outcome, Verdict
 
 PROGRESS_S = 5.0
@@ -169,6 +170,8 @@ class Lines:
                 self._say(f"{event.name} ended{_after(event.detail)}")
             case ServerEvent():
                 self._server(event)
+            case NotRun():
+                self._say(f"{event.action} is not run: {event.why}", Tone.WARN)
             case Fault():
                 self._say(f"fault {event.fault} {event.state}{_after(event.detail)}", Tone.WARN)
             case Steer():
@@ -252,5 +255,6 @@ def closing_lines(summary: Summary, detail: Detail, width: int | None = None) ->
     if detail is Detail.QUIET:
         return []
     lines = ["", *action_table(view.actions, width), *(f"  {cause}" for cause in causes(view.actions))] if view.actions else []
+    lines += [f"  {line}" for line in not_run(view)]
     found = f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}" if view.findings else "no findings"
     return [*lines, "", f"{verified(summary)}; {found}; {duration(summary.duration_s)}"]

@@ -30,7 +30,10 @@ class ActionOut:
     """What ``exec_action`` gives back."""
 
     op: str
+    """Empty where nothing was begun."""
     noop: bool = False
+    not_run: str = ""
+    """Why this server cannot be asked for it; empty where it can."""
     done: Done = Done()
 
     @property
@@ -97,9 +100,12 @@ class Engine:
         """Do one action, ``repeat_action`` times, until the first error.
 
         Raises what went wrong after it is in the journal: ``OperationError`` (FAILED or UNKNOWN), ``MismatchError``,
-        ``CancelledError``. Nothing to act on is no error: ``ActionOut.noop``.
+        ``CancelledError``. Nothing to act on is no error: ``ActionOut.noop``; neither is what this server cannot do, of which the
+        journal was told at the beginning: ``ActionOut.not_run``.
         """
         action = ACTIONS[ActionName(key)]
+        if why := self.scene.absent.get(action.name):
+            return ActionOut(op="", not_run=why)
         slot = self._operator(ctx) if action.on_the_server else self.join(ctx)
         out = ActionOut(op="")
         with slot.busy:
@@ -110,7 +116,8 @@ class Engine:
     def random_action(self, ctx: Context, options: ActionOptions | None = None) -> ActionOut:
         """One weighted pick of the preset's mix, then recovery from a full disk."""
         slot = self.join(ctx)
-        key = pick_action(weights_of(self.preset), self.plan.draws(slot.index, slot.actions).action)
+        weights = {name: weight for name, weight in weights_of(self.preset).items() if name not in self.scene.absent}
+        key = pick_action(weights, self.plan.draws(slot.index, slot.actions).action)
         try:
             return self.exec_action(ctx, key, options)
         except NoSpaceError as error:

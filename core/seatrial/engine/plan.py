@@ -55,6 +55,13 @@ def weights_of(preset: Preset) -> dict[ActionName, float]:
     return {name: 1.0 for name in ActionName if name not in NOT_BY_DEFAULT}
 
 
+def asked_for(preset: Preset) -> set[ActionName]:
+    """Every action that a run of it may come to."""
+    drawn = weights_of(preset) if preset.duration_s or preset.actions_per_client else {}
+    verified = {ActionName.VERIFY_REPOSITORY} if preset.verify.repository else set()
+    return {*preset.steps, *drawn, *verified}
+
+
 def pick_action(weights: Mapping[ActionName, float], draw: int) -> ActionName:
     """One weighted pick: ``draw`` of 64 bits over the weights in the order of ``ActionName``. Nothing to pick is an error."""
     ordered = [(name, weights[name]) for name in ActionName if weights.get(name, 0) > 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,8 @@ class Scene:
 
     run_id: str
     traits: Traits
+    absent: Mapping[ActionName, str]
+    """What cannot be asked of this server, and why: it never takes place."""
     emit: EventSink
     ledger: Ledger
     checker: Checker

@@ -18,13 +18,13 @@ from seatrial.config.model import Preset
 from seatrial.context import Context, new_client_contexts, unwrap_context
 from seatrial.engine.engine import Engine
 from seatrial.engine.gate import Gate
-from seatrial.engine.plan import Plan
+from seatrial.engine.plan import Plan, asked_for
 from seatrial.engine.turn import Scene
 from seatrial.engine.workers import run_clients
 from seatrial.harness.capacity import actions_at_a_time
 from seatrial.harness.dirs import dirs_to_log
 from seatrial.harness.run_history import RunHistory
-from seatrial.history.events import StorageStats
+from seatrial.history.events import NotRun, StorageStats
 from seatrial.multiclient.client import CheckedClientSnapshotter
 from seatrial.multiclient.snapshotter import MultiClientSnapshotter
 from seatrial.multiclient.writer import MultiClientFileWriter
@@ -191,6 +191,9 @@ class TestHarness:
         self.snapshotter = MultiClientSnapshotter(self.base, self._new_client, self._server)
         undo.callback(self.snapshotter.cleanup)
         self.snapshotter.connect_or_create_repo(self.history.prefix.data)
+        preset, absent = self.plan.preset, self._server.absent
+        for name in sorted(asked_for(preset) & absent.keys()):
+            self.history.emit(NotRun(action=name.value, why=absent[name], planned=name in preset.steps))
 
     def _new_client(self, ctx: Context, directory: Path) -> CheckedClientSnapshotter:
         return CheckedClientSnapshotter(
@@ -208,10 +211,12 @@ class TestHarness:
             emit=history.emit,
             findings=Findings(history.emit, history.server_log_offset),
             evidence=history.directory / "evidence",
+            strangers=self._server.server_cmd() is None,
         )
         scene = Scene(
             run_id=history.run_id,
             traits=traits,
+            absent=self._server.absent,
             emit=history.emit,
             ledger=history.ledger,
             checker=checker,

@@ -38,7 +38,7 @@ class Steering:
             "resume": self._noted("resume", self._resume),
             "stop": self._noted("stop", lambda _: self._end(now=False)),
             "stop-now": self._noted("stop-now", lambda _: self._end(now=True)),
-            "gc": self._noted("gc", self._collect),
+            "gc": self._collect,
             "remark": self._noted("remark", lambda _: "noted"),
             "snapshot": self._take_snapshot,
             "add-client": self._add_client,
@@ -118,7 +118,10 @@ class Steering:
         self._stop(now=now, reason="stopped by request")
         return "stopping now" if now else "stopping: no new action begins, what is there will be verified"
 
-    def _collect(self, _: str) -> str:
+    def _collect(self, argument: str) -> str:
+        if why := self._harness.server.absent.get(ActionName.GC):
+            raise UsageError(f"no garbage collection here: {why}", remedy="collect it where the server runs")
+        self._note("gc", argument)
         if not self._collecting.acquire(blocking=False):
             return "a garbage collection asked for earlier has not ended yet"
         threading.Thread(target=self._run_gc, name="steered-gc", daemon=True).start()

@@ -216,6 +216,15 @@ class Finding(Base, frozen=True, kw_only=True, tag="finding"):
     server_log_offset: int = 0
 
 
+class NotRun(Base, frozen=True, kw_only=True, tag="not-run"):
+    """An action that the preset asks for and that cannot be asked of this server, so that it never takes place."""
+
+    action: str
+    why: str
+    planned: bool = False
+    """It is a step that every client was to take, not one that chance may draw."""
+
+
 class StorageStats(Base, frozen=True, kw_only=True, tag="storage"):
     """Bytes of regular files under each directory worth logging; -1 where it cannot be read."""
 
@@ -255,6 +264,7 @@ Event = (
     | ServerEvent
     | Fault
     | Finding
+    | NotRun
     | StorageStats
     | Steer
     | RunEnded

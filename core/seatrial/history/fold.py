@@ -18,6 +18,7 @@ from seatrial.history.events import (
     Finding,
     FormerRuns,
     Invoke,
+    NotRun,
     Phase,
     PlanEvent,
     Record,
@@ -94,6 +95,7 @@ class RunFold:
         self._readied = 0
         self._groups: dict[str, FindingGroup] = {}
         self._findings_total = 0
+        self._not_run: list[NotRun] = []
         self._faults: deque[FaultRow] = deque(maxlen=KEPT)
         self._steering: deque[SteerRow] = deque(maxlen=KEPT)
         self._failures: deque[FailureRow] = deque(maxlen=KEPT_FAILURES)
@@ -116,6 +118,7 @@ class RunFold:
             ServerEvent: self._server_event,
             Fault: self._fault,
             Finding: self._finding,
+            NotRun: self._not_run_event,
             StorageStats: self._storage_stats,
             Steer: self._steer,
             RunEnded: self._ended,
@@ -357,6 +360,9 @@ class RunFold:
         if event.damage == LOST and event.snapshot:
             self._snapshots.move(self._snapshots.of(event.snapshot), "lost")
 
+    def _not_run_event(self, event: NotRun, at_ns: int) -> None:
+        self._not_run.append(event)
+
     def _storage_stats(self, event: StorageStats, at_ns: int) -> None:
         self._storage[event.when] = dict(event.directories)
 
@@ -395,6 +401,7 @@ class RunFold:
             server=self._server,
             findings=tuple(self._groups.values()),
             findings_total=self._findings_total,
+            not_run=tuple(self._not_run),
             faults=tuple(self._faults),
             steering=tuple(self._steering),
             failures=tuple(self._failures),

@@ -78,6 +78,9 @@ def _inconclusive(view: RunView) -> Iterator[_Charge]:
     for group in view.findings:
         if group.verdict is Verdict.INCONCLUSIVE:
             yield charge(group.first.message)
+    for each in view.not_run:
+        if each.planned:
+            yield charge(f"{each.action}, a step of this preset, was not run: {each.why}")
     if view.gaps:
         yield charge(f"the journal has {view.gaps} gap{'s' if view.gaps > 1 else ''} in its sequence: part of the history is missing")
     verify = next((phase for phase in reversed(view.phases) if phase.name == "verify"), None)

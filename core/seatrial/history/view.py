@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from seatrial.history.events import Fault, Finding, Result, RunEnded, Steer
+from seatrial.history.events import Fault, Finding, NotRun, Result, RunEnded, Steer
 from seatrial.history.frames import CacheFrame, ClientState, Frame
 from seatrial.verdicts import Outcome, Verdict
 
@@ -264,6 +264,8 @@ class RunView(Row, frozen=True, kw_only=True):
     findings: tuple[FindingGroup, ...] = ()
     """In the order in which they were first seen."""
     findings_total: int = 0
+    not_run: tuple[NotRun, ...] = ()
+    """What the preset asks for and this server cannot do."""
     faults: tuple[FaultRow, ...] = ()
     """The last ``fold.KEPT``."""
     steering: tuple[SteerRow, ...] = ()

@@ -33,6 +33,7 @@ def document(summary: Summary) -> Json:
         "findings": [_group(group, summary.circumstances.get(group.group)) for group in view.findings],
         "findings_total": view.findings_total,
         "actions": [_action(row) for row in view.actions],
+        "not_run": [_event(each) for each in view.not_run],
         "clients": [_client(row, view) for row in view.clients],
         "snapshots": {**msgspec.to_builtins(view.snapshots), **_verified(summary)},
         "phases": [_phase(phase) for phase in view.phases],

@@ -115,10 +115,15 @@ def causes(rows: Sequence[ActionRow]) -> list[str]:
     return [plain(f"{row.action}: {cause} {plural(count, 'time')}") for row in rows for cause, count in sorted(row.errors.items()) if count]
 
 
+def not_run(view: RunView) -> list[str]:
+    """What this server could not be asked for: one line for each action; never counted as passed."""
+    return [plain(f"{each.action}: not run, {each.why}") for each in view.not_run]
+
+
 def _actions(view: RunView) -> list[str]:
     if not view.actions:
         return []
-    lines = ["Actions", *(f"  {line}" for line in (*action_table(view.actions), *causes(view.actions)))]
+    lines = ["Actions", *(f"  {line}" for line in (*action_table(view.actions), *causes(view.actions), *not_run(view)))]
     if view.former_runs:
         lines += [
             "",
