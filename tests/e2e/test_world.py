@@ -40,8 +40,9 @@ pwd.getpwuid = unknown
 SERVER_IS = """
 import sys
 from seatrial.targets.embedded import process
+from seatrial.targets.programs import served
 process.EmbeddedServer.__init__.__kwdefaults__["program"] = (sys.executable, "-c", {program!r})
-process._READY_S = 1.0
+served.READY_S = 1.0
 """
 NOTICED_S = 2.0
 NO_LIMIT_OF_OURS = ("--set", "options.write-random-files.free-space-limit=0")

@@ -19,7 +19,7 @@ import msgspec
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import HarnessError
 from seatrial.history.events import Event, Record, RunEnded, Trees
-from seatrial.history.locks import hold, is_held
+from seatrial.history.locks import hold, is_held, let_go
 from seatrial.history.reader import JournalDamagedError, JournalFollower, JournalGap, JournalGapError, follow, read_journal
 from seatrial.history.segments import MAX_LINE_BYTES, SEGMENT_BYTES, compress_segment, plain_path, segment_numbers
 from seatrial.resources import Ballast
@@ -88,7 +88,7 @@ class Journal:
         except OSError as error:
             self._ballast.release()
             if self._lock_fd >= 0:
-                os.close(self._lock_fd)
+                let_go(self._lock_fd)
             raise HarnessError(
                 f"the journal cannot be begun: {error.strerror}", where=str(directory), remedy="choose another --runs-dir, or make room"
             ) from error
@@ -158,7 +158,7 @@ class Journal:
         if compressor is not None:
             compressor.join()
         self._ballast.release()
-        os.close(self._lock_fd)
+        let_go(self._lock_fd)
 
     def _publish(self, record: Record) -> None:
         failure: Exception | None = None

@@ -8,7 +8,6 @@ killed. SQLite never arbitrates.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,7 @@ from seatrial.history.events import Record
 from seatrial.history.journal import Journal
 from seatrial.history.ledger_records import Children, Cumulative, LedgerProblem, SnapshotRow
 from seatrial.history.live import Listing, LiveSet
-from seatrial.history.locks import hold
+from seatrial.history.locks import hold, let_go
 from seatrial.history.projection import Projection, Run
 from seatrial.history.reader import JournalFollower, JournalGap
 from seatrial.history.recent import Recent
@@ -79,14 +78,14 @@ class Ledger:
             self._recent = Recent()
             self._runs = {run.id for run in self._projection.runs()}
         except (sqlite3.Error, OSError) as error:
-            os.close(self._lock_fd)
+            let_go(self._lock_fd)
             raise HarnessError(
                 f"the ledger cannot be opened: {error}",
                 where=str(directory),
                 remedy="its files must be yours to read and to write, and the disk not full; or choose another --repo-path-prefix",
             ) from error
         except BaseException:
-            os.close(self._lock_fd)
+            let_go(self._lock_fd)
             raise
 
     # -- opening
@@ -248,7 +247,7 @@ class Ledger:
                 self._end_run()
         finally:
             self._projection.close()
-            os.close(self._lock_fd)
+            let_go(self._lock_fd)
 
     def _end_run(self) -> None:
         if self._journal is None or self._failure or not self._recent.wait_applied(self._journal.last_seq, 0):

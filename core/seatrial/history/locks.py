@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def hold(path: Path) -> int | None:
-    """Make and lock ``path``; the descriptor that holds the lock until it is closed, None while another process holds it.
+    """Make and lock ``path``; the descriptor that holds the lock until ``let_go``, None while another process holds it.
 
     Not inherited by children. Raises ``OSError``.
     """
@@ -22,6 +22,15 @@ def hold(path: Path) -> int | None:
         os.close(fd)
         raise
     return fd
+
+
+def let_go(fd: int) -> None:
+    """Give a lock back.
+
+    Closing alone would do so later: a child being started has a copy of the descriptor until the system is done with its ``exec``.
+    """
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 def is_held(path: Path) -> bool:

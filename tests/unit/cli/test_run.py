@@ -169,7 +169,7 @@ def test_a_target_that_cannot_run_here_says_how_to_get_it(run: Run, stage: Stage
     from seatrial.targets.protocols import Availability
 
     missing = Availability(usable=False, why_not="no such program", how_to_get="install it")
-    monkeypatch.setattr(EmbeddedTarget, "availability", lambda _: missing)
+    monkeypatch.setattr(EmbeddedTarget, "availability", lambda *_: missing)
     code, _, err = run()
     assert code == ExitCode.USAGE
     assert "no such program (install it)" in err
