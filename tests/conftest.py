@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from seatrial.config.loader import program_variable
+
 REQUIRED = frozenset(filter(None, os.environ.get("SEATRIAL_REQUIRE_PROGRAMS", "").split(",")))
 """Programs whose absence is a failure, not a skip: .ci/run has installed them."""
 
@@ -25,9 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs_program"):
         for program in marker.args:
-            if shutil.which(program):
+            variable, named = program_variable(program)
+            if shutil.which(named or program):
                 continue
-            text = f"needs the program {program!r}, which is not on PATH"
+            text = f"needs the program {program!r}, which is neither on PATH nor named by {variable}"
             if program in REQUIRED:
                 pytest.fail(f"{text}, and SEATRIAL_REQUIRE_PROGRAMS requires it", pytrace=False)
             pytest.skip(text)
