@@ -131,6 +131,10 @@ class Child:
             )
         return code
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the group. Fine on one that has ended."""
+        self._send(number)
+
     def cancel(self) -> None:
         """TERM to the group now, KILL after the grace; does not block. Fine on one that has ended."""
         self._cancelled = self._cancelled or self.returncode is None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seatrial.children import Children, Completed
 from seatrial.context import Context
+from seatrial.errors import OperationError
 from seatrial.targets.programs.outcomes import OutcomeTable
 from seatrial.targets.programs.program import Found
 
@@ -61,10 +62,13 @@ class Commands:
         """``prefix`` and ``arguments``; returns when it has ended well. Raises ``OperationError`` by the table otherwise,
         ``CancelledError`` where the context was over before it began (and so nothing happened)."""
         done = self.attempt(ctx, operation, *arguments, cwd=cwd, env=env)
-        error = self._table.error_of(operation, done, self.found.numbers, where=self.found.path.name)
-        if error is not None:
+        if (error := self.error_of(operation, done)) is not None:
             raise error
         return done
+
+    def error_of(self, operation: str, done: Completed) -> OperationError | None:
+        """What the table makes of an end; None where it is OK."""
+        return self._table.error_of(operation, done, self.found.numbers, where=self.found.path.name)
 
     def attempt(
         self, ctx: Context, operation: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
