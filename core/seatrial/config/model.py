@@ -223,6 +223,8 @@ class Preset(Settings, frozen=True, kw_only=True):
     """The target's program, where it is not the one that the environment (``KOPIA_EXE``) or PATH leads to."""
     server: str = ""
     """A server that is there already, spoken to and never started or stopped; empty to start one."""
+    repo: str = ""
+    """With ``server``: the address of a repository in which others keep snapshots too, which is refused unless it is named here."""
     writer: Literal["native", "fio"] = "native"
     clients: Clients = 4
     in_flight: Count = 0

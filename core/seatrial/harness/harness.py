@@ -21,6 +21,7 @@ from seatrial.engine.gate import Gate
 from seatrial.engine.plan import Plan, asked_for
 from seatrial.engine.turn import Scene
 from seatrial.engine.workers import run_clients
+from seatrial.errors import UsageError
 from seatrial.harness.capacity import actions_at_a_time
 from seatrial.harness.dirs import dirs_to_log
 from seatrial.harness.run_history import RunHistory
@@ -231,4 +232,17 @@ class TestHarness:
         """Hold what earlier runs have left against what the repository has, before anybody acts."""
         for problem in self.history.ledger.problems:
             self._engine.scene.checker.findings.incomplete(problem.what, where=problem.where, remedy=problem.remedy)
+        if self._server.server_cmd() is None:
+            self._refuse_strangers(ctx)
         self.settle(ctx, "start")
+
+    def _refuse_strangers(self, ctx: Context) -> None:
+        """On an attached server: a repository that others keep snapshots in is tested only when it was named."""
+        address = self._server.access(self.client.id).url
+        strangers = sum(not row.op for row in self._server.snapshot_ids(ctx))
+        if strangers and self.plan.preset.repo.rstrip("/") != address.rstrip("/"):
+            raise UsageError(
+                f"there are snapshots in this repository that seatrial did not make ({strangers} of them)",
+                where=address,
+                remedy=f"to test it all the same, which leaves them alone, name it: --repo {address}",
+            )

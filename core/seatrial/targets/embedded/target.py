@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seatrial.config.model import MIB, ActionName, Preset
 from seatrial.targets.embedded.process import EmbeddedServer
-from seatrial.targets.protocols import Availability, Surroundings, TargetClient, Traits
+from seatrial.targets.protocols import Availability, Server, Surroundings, TargetClient, Traits
 from seatrial.version import seatrial_version
 
 _CHUNK_BYTES = 512 * 1024
@@ -29,7 +29,11 @@ class EmbeddedTarget:
     def availability(self, _preset: Preset) -> Availability:
         return Availability(usable=True, version=seatrial_version())
 
-    def make_server(self, around: Surroundings) -> EmbeddedServer:
+    def make_server(self, around: Surroundings) -> Server:
+        if around.preset.server:
+            from seatrial.targets.embedded.attached import AttachedServer  # noqa: PLC0415 (loads the client, see below)
+
+            return AttachedServer(around)
         return EmbeddedServer(around)
 
     def make_client(self, around: Surroundings, directory: Path) -> TargetClient:
