@@ -14,7 +14,7 @@ from seatrial.targets.embedded.private import make_private_directory
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.protocols import OPERATION_TAG, ListedSnapshot
 
-LOCK_WAIT_S = 30.0
+LOCK_WAIT_S = 20.0
 """How long a command waits for the repository's lock. borg looks ten times within it; our own gate has let nobody else in, so that only
 somebody else's work, or what a killed client has left for a moment, can be in the way."""
 PREFIX = ("--log-json",)

@@ -18,7 +18,7 @@ _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "
 _FREED = re.compile(r"compaction freed about (-?[\d.]+) ([kMGTPE]?)B repository space")
 _PROBLEMS = 20
 _OUTPUT_CHARACTERS = 16_000
-_DAMAGED = frozenset({"corrupt", "exit-1", "exit-2"})
+_DAMAGED = frozenset({"corrupt", "missing-data", "exit-1", "exit-2"})
 """Causes by which ``check`` speaks of the repository: inconsistent (1), or too damaged to be looked at (2, with a traceback)."""
 
 

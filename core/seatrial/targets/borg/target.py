@@ -41,7 +41,7 @@ class BorgTarget:
         client_memory_bytes=180 * MIB,
         deleted_in_gc="segments, or parts of segments, that hold nothing but what was deleted",
         tolerances=(
-            "a command that finds the repository locked waits, up to 30 s",
+            "a command that finds the repository locked waits, up to 20 s",
             "a snapshot disappears only once nobody lists or restores, and the other way round",
             "append-only: a deleted snapshot is gone from every listing, its data from the disk only after run-gc on the server's side",
         ),
