@@ -51,6 +51,12 @@ def run_shown(options: RunOptions) -> ExitCode:
         return worst_exit_code((ended_with, shown))
 
 
+def over_several_targets(options: RunOptions) -> bool:
+    """Whether there will be a run on each of several targets, which one dashboard cannot show."""
+    loaded = load_config(config_file=options.config_file, sets=settings_of(options), preset=options.preset_name)
+    return len(loaded.preset(options.preset_name or loaded.config.default_preset).all_targets) > 1
+
+
 def ui_settings(options: RunOptions) -> UiSettings:
     """The dashboard's part of the configuration; what is to be said of the whole of it the engine says."""
     sets = settings_of(options) + ([f"ui.theme={options.theme}"] if options.theme else [])

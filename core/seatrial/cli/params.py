@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,21 @@ class Duration(click.ParamType[float]):
             return float(text) if text.isascii() and text.isdigit() else duration_s(text)
         except ValueError as error:
             self.fail(f"{error}; write 90s, 5m or 1h30m", param, ctx)
+
+
+class Program(click.ParamType[str]):
+    """A program: a name that PATH leads to, or a path, which is made absolute, with ``~`` expanded."""
+
+    name = "program"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if os.sep not in text:
+            return text
+        try:
+            return str(Path(text).expanduser().absolute())
+        except RuntimeError:
+            self.fail(f"{text!r}: there is no home directory to stand for ~; give the whole path", param, ctx)
 
 
 class Directory(click.ParamType[Path]):

@@ -30,7 +30,7 @@ def presets(config_file: Path | None, as_json: bool) -> None:
     screen = Screen(sys.stdout)
     default = loaded.config.default_preset
     rows = [
-        (f"{'*' if name == default else ' '} {plain(name)}", plain(preset.target), shape_of(preset), described(preset))
+        (f"{'*' if name == default else ' '} {plain(name)}", plain(", ".join(preset.all_targets)), shape_of(preset), described(preset))
         for name, preset in loaded.config.presets.items()
     ]
     for line in table(("  preset", "target", "what it does", "description"), rows, left=4):

@@ -10,7 +10,7 @@ import click
 from seatrial.cli.complete import preset_names
 from seatrial.cli.dashboard import has_screen
 from seatrial.cli.options import config_option, runs_dir_option, set_option, theme_option
-from seatrial.cli.params import Directory, Duration
+from seatrial.cli.params import Directory, Duration, Program
 from seatrial.cli.run_options import RunOptions
 from seatrial.seeds import SEED_BITS
 from seatrial.verdicts import ExitCode
@@ -20,9 +20,10 @@ from seatrial.verdicts import ExitCode
 @click.argument("preset_name", metavar="[PRESET]", required=False, shell_complete=preset_names)
 @theme_option
 @click.option("--no-ui", is_flag=True, help="Lines instead of the dashboard, also on a terminal.")
-@click.option("--target", metavar="T", help="The system under test; `seatrial doctor` lists them.")
-@click.option("--exe", metavar="PATH", help="The target's program, where it has one.")
-@click.option("--server", metavar="URL", help="Test a server that is already there, where the target can.")
+@click.option("--target", metavar="T[,T...]", help="The system under test; `seatrial doctor` lists them. Several: a run on each.")
+@click.option("--exe", type=Program(), metavar="PATH", help="The target's program: a build of your own in place of the installed one.")
+@click.option("--server", metavar="URL", help="Test a server that is already there: spoken to, never started or stopped.")
+@click.option("--repo", metavar="URL", help="Where the repository lies, such as s3://bucket/prefix; with --server: the one meant.")
 @click.option("--clients", type=click.IntRange(min=1), metavar="N", help="How many clients.")
 @click.option("--duration", type=Duration(), metavar="TIME", help="Of random actions: 90s, 5m, 1h30m.")
 @click.option("--seed", type=click.IntRange(0, (1 << SEED_BITS) - 1), metavar="S", help="Repeats a plan (not its interleaving).")
@@ -42,7 +43,7 @@ def run(**given: Any) -> ExitCode:
     """Run PRESET (`smoke` where none is given and none configured) and judge it.
 
     On a terminal the dashboard shows the run and drives it. Without a terminal, and with --no-ui, --json, --quiet, --dry-run, --repeat
-    or --until-fail, it is told in lines.
+    or --until-fail, it is told in lines; so are runs on several targets.
 
     The first Ctrl-C stops cleanly: heal, verify, report. The second ends it at once. Exit codes: 0 pass, 1 robustness failure, 2 usage
     or configuration, 3 inconclusive, 4 harness or target broke, 130 interrupted; of several runs the gravest (130, 4, 1, 3, 0).
@@ -50,8 +51,10 @@ def run(**given: Any) -> ExitCode:
     options = RunOptions(**given)
     _check(options)
     if options.wants_screen and has_screen():
-        shown: ExitCode = import_module("seatrial.cli.attached").run_shown(options)
-        return shown
+        attached = import_module("seatrial.cli.attached")
+        if not attached.over_several_targets(options):
+            shown: ExitCode = attached.run_shown(options)
+            return shown
     code: ExitCode = import_module("seatrial.cli.headless").Headless(options).execute()
     return code
 

@@ -14,6 +14,7 @@ class RunOptions:
     target: str | None
     exe: str | None
     server: str | None
+    repo: str | None
     clients: int | None
     duration: float | None
     seed: int | None
@@ -44,7 +45,12 @@ def settings_of(options: RunOptions) -> list[str]:
     """``--set`` and the options that are short forms of it, which win."""
     settings = list(options.sets)
     if options.target is not None:
-        settings.append(f"target={options.target}")
+        names = [name.strip() for name in options.target.split(",")]
+        settings += [f"target={names[0]}", f"targets={names if len(names) > 1 else []}"]
+    if options.exe is not None:
+        settings.append(f"exe={options.exe}")
+    if options.server is not None:
+        settings.append(f"server={options.server}")
     if options.clients is not None:
         settings.append(f"clients={options.clients}")
     if options.duration is not None:
@@ -52,9 +58,9 @@ def settings_of(options: RunOptions) -> list[str]:
     return settings
 
 
-def again(options: RunOptions, name: str, seed: int) -> tuple[str, ...]:
-    """The command that runs the same plan again, once."""
-    return ("seatrial", *arguments(replace(options, preset_name=name, seed=seed, verbose=False)))
+def again(options: RunOptions, name: str, seed: int, target: str | None = None) -> tuple[str, ...]:
+    """The command that runs the same plan again, once; on ``target`` where it was one of several."""
+    return ("seatrial", *arguments(replace(options, preset_name=name, seed=seed, verbose=False, target=target or options.target)))
 
 
 def arguments(options: RunOptions) -> list[str]:
@@ -65,6 +71,7 @@ def arguments(options: RunOptions) -> list[str]:
         ("--target", options.target),
         ("--exe", options.exe),
         ("--server", options.server),
+        ("--repo", options.repo),
         ("--clients", options.clients),
         ("--duration", None if options.duration is None else f"{options.duration:g}s"),
         ("--config", options.config_file and options.config_file.absolute()),

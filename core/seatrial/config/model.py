@@ -219,6 +219,9 @@ class Preset(Settings, frozen=True, kw_only=True):
     expect: Literal["pass", "fail"] = "pass"
     """``fail`` for a preset off contract: exit 0 when the expected loss was caught."""
     target: str = "embedded"
+    targets: list[str] = []
+    """Where given, in place of ``target``: one run on each, one after the other, with the same seed. One whose program is missing is
+    told by name and leaves the whole inconclusive."""
     exe: str = ""
     """The target's program, where it is not the one that the environment (``KOPIA_EXE``) or PATH leads to."""
     server: str = ""
@@ -252,6 +255,11 @@ class Preset(Settings, frozen=True, kw_only=True):
     borg: BorgSettings = msgspec.field(default_factory=BorgSettings)
     swarm: SwarmSettings | None = None
     """Where given, the seed draws clients, mix and write options out of these ranges."""
+
+    @property
+    def all_targets(self) -> tuple[str, ...]:
+        """What a run of it takes place on, each once."""
+        return tuple(dict.fromkeys(self.targets)) or (self.target,)
 
     def __post_init__(self) -> None:
         if self.mix and (self.duration_s or self.actions_per_client) and not any(self.mix.values()):

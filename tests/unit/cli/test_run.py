@@ -17,6 +17,7 @@ from seatrial.errors import TargetError
 from seatrial.harness.trial import TrialRequest
 from seatrial.history.fold import RunFold
 from seatrial.history.view import RunView
+from seatrial.targets.protocols import Availability
 from seatrial.verdicts import ExitCode, Verdict
 from tests.unit.report.story import OTTER, Story, flipped
 
@@ -145,6 +146,12 @@ def test_clients_of_a_swarm_are_pinned_by_the_option(run: Run, stage: Stage) -> 
         (("--config", "absent.toml"), "absent.toml"),
         (("--exe", "/usr/bin/restic"), "--exe"),
         (("--server", "https://host"), "--server"),
+        (("--server", "https://u:p@host"), "a password in the URL"),
+        (("--repo", "s3://bucket/prefix"), "below --repo-path-prefix"),
+        (("--target", "embedded,embeded"), "did you mean embedded?"),
+        (("--target", "embedded,kopia", "--exe", "/usr/bin/kopia"), "there are several"),
+        (("--target", "embedded,kopia", "--server", "https://host"), "there are several"),
+        (("--target", "embedded,kopia", "--repo-path-prefix", "pre"), "one repository cannot be of several targets"),
         (("--quiet", "--verbose"), "exclude each other"),
         (("--repeat", "2", "--until-fail"), "exclude each other"),
         (("--until-fail", "--seed", "1"), "new seed"),
@@ -166,7 +173,6 @@ def test_bad_input_is_one_message_on_standard_error_and_starts_nothing(
 
 def test_a_target_that_cannot_run_here_says_how_to_get_it(run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     from seatrial.targets.embedded.target import EmbeddedTarget
-    from seatrial.targets.protocols import Availability
 
     missing = Availability(usable=False, why_not="no such program", how_to_get="install it")
     monkeypatch.setattr(EmbeddedTarget, "availability", lambda *_: missing)
@@ -221,6 +227,98 @@ def test_an_interrupted_run_is_the_last(run: Run, stage: Stage) -> None:
     stage.endings = iter([ExitCode.PASS, ExitCode.INTERRUPTED])
     assert run("--until-fail")[0] == ExitCode.INTERRUPTED
     assert len(stage.requests) == 2
+
+
+# -- several targets
+
+
+@pytest.fixture
+def without_kopia(monkeypatch: pytest.MonkeyPatch) -> None:
+    from seatrial.targets.kopia.target import KopiaTarget
+
+    missing = Availability(usable=False, why_not="kopia is not installed", how_to_get="get it from kopia.io")
+    monkeypatch.setattr(KopiaTarget, "availability", lambda *_: missing)
+
+
+@pytest.fixture
+def with_borg(monkeypatch: pytest.MonkeyPatch) -> None:
+    from seatrial.targets.borg.target import BorgTarget
+
+    monkeypatch.setattr(BorgTarget, "availability", lambda *_: Availability(usable=True, version="1"))
+
+
+def test_several_targets_are_run_one_after_the_other_with_the_same_seed(run: Run, stage: Stage, with_borg: None) -> None:
+    code, out, _ = run("--target", "embedded, borg", "--seed", "7")
+    assert code == ExitCode.PASS
+    assert [(request.preset.target, request.seed) for request in stage.requests] == [("embedded", 7), ("borg", 7)]
+    assert len({request.runs_dir for request in stage.requests}) == 1
+    assert [request.command[-6:-4] for request in stage.requests] == [("--seed", "7")] * 2
+    assert "target borg, 2 of 2" in out
+    assert out.splitlines()[-2:] == ["  embedded: exit code 0: pass", "  borg: exit code 0: pass"]
+
+
+def test_the_command_that_runs_it_again_names_the_one_target(run: Run, stage: Stage, with_borg: None) -> None:
+    run("--target", "embedded,borg", "--seed", "7")
+    assert [shlex.join(request.command).split("--target ")[1].split()[0] for request in stage.requests] == ["embedded", "borg"]
+
+
+def test_a_preset_names_its_targets_and_one_of_them_can_be_chosen(run: Run, stage: Stage, with_borg: None) -> None:
+    Path("config.toml").write_text('[presets.matrix]\nextends = "smoke"\ntargets = ["borg", "embedded", "borg"]\n')
+    run("matrix")
+    run("matrix", "--target", "borg")
+    assert [request.preset.target for request in stage.requests] == ["borg", "embedded", "borg"]
+
+
+def test_of_several_targets_a_missing_one_is_named_and_leaves_it_inconclusive(run: Run, stage: Stage, without_kopia: None) -> None:
+    code, out, err = run("--target", "kopia,embedded")
+    assert code == ExitCode.INCONCLUSIVE
+    assert [request.preset.target for request in stage.requests] == ["embedded"]
+    assert "the target 'kopia' cannot run here: kopia is not installed (get it from kopia.io)" in err
+    assert "kopia: exit code 3: inconclusive (not run, the target 'kopia' cannot run here" in out
+
+
+@pytest.mark.parametrize(
+    ("endings", "code"),
+    [
+        ([ExitCode.ROBUSTNESS_FAILURE, ExitCode.PASS], ExitCode.ROBUSTNESS_FAILURE),
+        ([ExitCode.BROKEN, ExitCode.ROBUSTNESS_FAILURE], ExitCode.BROKEN),
+        ([ExitCode.PASS, ExitCode.BROKEN], ExitCode.BROKEN),
+    ],
+)
+def test_of_several_targets_the_gravest_code_wins_and_none_keeps_the_others_from_their_turn(
+    endings: list[ExitCode], code: ExitCode, run: Run, stage: Stage, without_kopia: None, with_borg: None
+) -> None:
+    stage.endings = iter(endings)
+    got, out, err = run("--target", "embedded,kopia,borg")
+    assert got == code
+    assert [request.preset.target for request in stage.requests] == ["embedded", "borg"]
+    assert ("the server did not come up" in err) is (ExitCode.BROKEN in endings)
+    assert [line.split(":")[0].strip() for line in out.splitlines()[-3:]] == ["embedded", "kopia", "borg"]
+
+
+def test_an_interruption_leaves_out_the_targets_to_come(run: Run, stage: Stage, with_borg: None) -> None:
+    stage.endings = iter([ExitCode.INTERRUPTED])
+    code, out, _ = run("--target", "embedded,borg", "--repeat", "2")
+    assert code == ExitCode.INTERRUPTED
+    assert len(stage.requests) == 1
+    assert out.splitlines()[-1] == "  borg: its turn did not come"
+
+
+def test_a_dry_run_shows_the_plan_on_each_target(run: Run, stage: Stage) -> None:
+    _, out, _ = run("smoke", "--target", "embedded,borg", "--dry-run")
+    assert [line.split()[3] for line in out.splitlines() if line.startswith("preset ")] == ["embedded", "borg"]
+    assert not stage.requests
+
+
+def test_options_of_one_target_reach_its_preset(run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seatrial.targets.kopia.target import KopiaTarget
+
+    monkeypatch.setattr(KopiaTarget, "availability", lambda *_: Availability(usable=True, version="1"))
+    run("--target", "kopia", "--exe", "./kopia-of-mine", "--repo", "s3://bucket/prefix")
+    run("--target", "kopia", "--server", "https://host:51515", "--repo", "https://host:51515/")
+    mine, attached = (request.preset for request in stage.requests)
+    assert (mine.exe, mine.kopia.repo) == (str(stage.work / "kopia-of-mine"), "s3://bucket/prefix")
+    assert (attached.server, attached.repo) == ("https://host:51515", "https://host:51515/")
 
 
 # -- forms of output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seatrial.config.model import MIB, ActionName, Preset
+from seatrial.errors import UsageError
 from seatrial.targets.embedded.process import EmbeddedServer
 from seatrial.targets.protocols import Availability, Server, Surroundings, TargetClient, Traits
 from seatrial.version import seatrial_version
@@ -26,7 +27,17 @@ class EmbeddedTarget:
         tolerances=("deleting a snapshot takes a shared lock, so a snapshot may disappear while another client lists or restores it",),
     )
 
-    def availability(self, _preset: Preset) -> Availability:
+    def availability(self, preset: Preset) -> Availability:
+        if preset.exe:
+            why_not = f"exe: it has no program that {preset.exe} could stand in for: its server and its clients are seatrial's own"
+            return Availability(usable=False, why_not=why_not, how_to_get="leave out --exe, or choose another --target")
+        if preset.server:
+            from seatrial.targets.embedded.attached import access_of  # noqa: PLC0415 (loads the client, see below)
+
+            try:
+                access_of(preset.server)
+            except UsageError as error:
+                return Availability(usable=False, why_not=f"{error.where}: {error.what}", how_to_get=error.remedy)
         return Availability(usable=True, version=seatrial_version())
 
     def make_server(self, around: Surroundings) -> Server:
