@@ -10,7 +10,7 @@ from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
 from seatrial.targets.kopia.caches import CacheGauge
-from seatrial.targets.kopia.output import created, snapshots
+from seatrial.targets.kopia.output import created, damaged_path, snapshots
 from seatrial.targets.kopia.program import HOST, commands, environment
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
@@ -60,7 +60,11 @@ class KopiaClient:
         return created(done)
 
     def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
-        self._connected().run(ctx, "restore", "snapshot", "restore", "--parallel", _PARALLEL, snapshot_id, str(into))
+        try:
+            self._connected().run(ctx, "restore", "snapshot", "restore", "--parallel", _PARALLEL, snapshot_id, str(into))
+        except OperationError as error:
+            error.path = damaged_path(error.what, into)
+            raise
 
     def delete(self, ctx: Context, snapshot_id: str) -> None:
         self._connected().run(ctx, "delete", "snapshot", "delete", snapshot_id, "--delete")  # without --delete it does nothing and exits 0

@@ -54,6 +54,13 @@ TABLE = OutcomeTable(
         ),
         Row(
             operations=_CREATE,
+            text=r"no space left on device|disk quota exceeded",
+            outcome=Outcome.UNKNOWN,
+            cause="no-space",
+            recognised="`no space left on device`, here or on the server",
+        ),
+        Row(
+            operations=_CREATE,
             text=r"flush error: ",
             outcome=Outcome.UNKNOWN,
             cause="unreachable",
@@ -65,13 +72,6 @@ TABLE = OutcomeTable(
             outcome=Outcome.UNKNOWN,
             cause="source-unreadable",
             recognised="`Found n fatal error(s)`, exit code 1: the snapshot was saved all the same, without what could not be read",
-        ),
-        Row(
-            operations=_CREATE,
-            text=r"no space left on device|disk quota exceeded",
-            outcome=Outcome.UNKNOWN,
-            cause="no-space",
-            recognised="`no space left on device`, here or on the server",
         ),
         Row(
             text=r"no space left on device|disk quota exceeded",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -14,8 +16,7 @@ from seatrial.targets.protocols import OPERATION_TAG, CreateStats, ListedSnapsho
 
 _TAG_LABEL = f"tag:{OPERATION_TAG}"
 _ADDRESS = re.compile(r"^SERVER ADDRESS: (\S+)$", re.MULTILINE)
-_COUNTERS = re.compile(r"^verifyCounters:\s*(\{.*\})$", re.MULTILINE)
-_CACHE_LINE = re.compile(r"^(?P<path>/.*)/(?P<name>[^/:]+): (?P<files>\d+) files \S+(?: \S+)?(?: \(soft limit: (?P<limit>[\d.]+ ?\S*B),)?")
+_CACHE_LINE = re.compile(r"(?P<path>\S.*/(?P<name>[^/:]+)): \d+ files [^(]*(\(soft limit: (?P<limit>[\d.]+ \w+),)?")
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _NOISE = re.compile(
     r"^\s*(\{.*\}|Listing blobs\.\.\.|Listed \d+ blobs\.|Verifying contents\.\.\.|Finished verifying .*|verifyCounters:.*"
@@ -60,23 +61,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
 
 
-class VerifyCounters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The last line of ``content verify``."""
-
-    verified_contents: int = 0
-    total_error_count: int = 0
-    contents_in_missing_packs: int = 0
-    contents_in_truncated_packs: int = 0
-    unreadable_contents: int = 0
-
-
-class CacheDirectory(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of ``cache info``; sizes there are rounded."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CachePart:
+    """A line of ``cache info``, without its size, which is rounded there."""
 
     name: str
-    path: str
-    files: int
-    limit_bytes: int = 0
+    path: Path
+    limit_bytes: int
     """Soft limit; 0 for none."""
 
 
@@ -114,16 +105,16 @@ def listing_differences(manifests: Sequence[str], listed: Sequence[Snapshot]) ->
     return unread + unknown
 
 
-def counters(done: Completed) -> VerifyCounters | None:
-    """What ``content verify`` has counted; None where it did not come so far."""
-    found = _COUNTERS.search(f"{done.stdout}\n{done.stderr}")
-    return msgspec.json.decode(found[1], type=VerifyCounters) if found else None
-
-
 def complaints(done: Completed) -> list[str]:
     """The lines of a verification that say what is wrong, each once, the first ``MAX_PROBLEMS``."""
     lines = (line.strip() for line in done.stderr.splitlines() if not _NOISE.match(line))
     return list(dict.fromkeys(lines))[:MAX_PROBLEMS]
+
+
+def damaged_path(said: str, into: Path) -> str:
+    """The file that a restore into ``into`` failed at, relative to it; empty where it does not say, or means the whole."""
+    found = re.search(re.escape(f"unable to open snapshot file for {into}/") + r"(.+?): unable to open object", said)
+    return found[1] if found else ""
 
 
 def server_address(log: str) -> str:
@@ -132,15 +123,10 @@ def server_address(log: str) -> str:
     return str(found[-1]) if found else ""
 
 
-def cache_directories(done: Completed) -> list[CacheDirectory]:
+def cache_parts(text: str) -> list[CachePart]:
     """What ``cache info`` tells of each part of the cache."""
-    return [
-        CacheDirectory(
-            name=line["name"], path=f"{line['path']}/{line['name']}", files=int(line["files"]), limit_bytes=_bytes(line["limit"] or "0 B")
-        )
-        for line in map(_CACHE_LINE.match, done.stdout.splitlines())
-        if line
-    ]
+    found = filter(None, map(_CACHE_LINE.match, text.splitlines()))
+    return [CachePart(name=line["name"], path=Path(line["path"]), limit_bytes=_bytes(line["limit"] or "0 B")) for line in found]
 
 
 def _bytes(size: str) -> int:

@@ -25,7 +25,7 @@ from seatrial.targets.kopia.caches import CacheGauge
 from seatrial.targets.kopia.client import list_snapshots
 from seatrial.targets.kopia.location import Location, location_of
 from seatrial.targets.kopia.metrics import Metrics
-from seatrial.targets.kopia.output import server_address
+from seatrial.targets.kopia.output import cache_parts, server_address
 from seatrial.targets.kopia.program import HOST, commands, environment, global_arguments
 from seatrial.targets.kopia.users import password_hash
 from seatrial.targets.kopia.verification import verify_repository
@@ -68,7 +68,8 @@ class KopiaServer:
         self._home = around.base / "server"
         self._config, self._uncached_config = self._home / "server.config", self._home / "uncached.config"
         self._certificate, self._key = self._home / "certificate.pem", self._home / "key.pem"
-        self._cache = CacheGauge("server", self._home / "cache", around.preset.cache.content_limit_bytes, clock)
+        self._cache_directory = self._home / "cache"
+        self._cache = CacheGauge("server", self._cache_directory, 0, clock)
         self._process = ServedProcess(around, _NAME, clock=clock)
         self._lock = threading.Lock()
         self._passwords: dict[str, str] = {}
@@ -112,7 +113,7 @@ class KopiaServer:
         """Stop, clear, start: clearing the cache under a running server makes it hang."""
         ctx.cancel.check()
         self._process.pause(_STOP_GRACE_S)
-        shutil.rmtree(self._cache.directory, ignore_errors=True)
+        shutil.rmtree(self._cache_directory, ignore_errors=True)
         self._start(self._address)
 
     def cleanup(self) -> None:
@@ -184,7 +185,7 @@ class KopiaServer:
 
     def _open(self) -> None:
         """Connect to the repository, or make it where there is none."""
-        owner = (f"--override-username={_OWNER}", f"--override-hostname={HOST}", f"--cache-directory={self._cache.directory}")
+        owner = (f"--override-username={_OWNER}", f"--override-hostname={HOST}", f"--cache-directory={self._cache_directory}")
         connect = ("repository", "connect", *self._location.arguments, *owner)
         if self._location.exists is not False:
             try:
@@ -204,10 +205,19 @@ class KopiaServer:
         if not mark.exists():
             self.run("policy", "set", "--global", *(f"--keep-{each}={_KEEP}" for each in _KEPT), "--compression=s2-default")
         self.run("cache", "set", *(f"--{name}-cache-size-mb={max(1, size_bytes // _MB)}" for name, size_bytes in sizes))
+        self._cache = self._gauge()
         if not mark.exists():
             self.run("server", "acl", "enable", "--reset")
             self.run("server", "acl", "add", "--user", "*@*", "--access", "FULL", "--target", "type=snapshot")
             write_private(mark, b"")
+
+    def _gauge(self) -> CacheGauge:
+        """Of the cache where kopia says it is, with the limit that kopia says it has."""
+        parts = cache_parts(self.run("cache", "info")[0])
+        contents = next((part for part in parts if part.name == "contents"), None)
+        if contents is None:
+            raise TargetError("`cache info` does not tell of a content cache", where=str(self._config))
+        return CacheGauge("server", contents.path.parent, contents.limit_bytes, self._clock)
 
     def _start(self, address: str, *more: str) -> None:
         """At ``address``, whose port may be 0: what it says is kept for the next time."""
