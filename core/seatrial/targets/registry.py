@@ -13,6 +13,7 @@ GROUP = "seatrial.targets"
 _OURS = (
     EntryPoint("embedded", "seatrial.targets.embedded.target:EmbeddedTarget", GROUP),
     EntryPoint("kopia", "seatrial.targets.kopia.target:KopiaTarget", GROUP),
+    EntryPoint("restic", "seatrial.targets.restic.target:ResticTarget", GROUP),
     EntryPoint("borg", "seatrial.targets.borg.target:BorgTarget", GROUP),
 )
 

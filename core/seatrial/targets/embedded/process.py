@@ -120,6 +120,10 @@ class EmbeddedServer:
             raise OperationError(f"{user} is not authorised", cause="denied", outcome=Outcome.FAILED, where=_NAME)
         return self._access(user, password)
 
+    def administrator(self) -> Access:
+        """Of the one user who may do all."""
+        return self._access(_ADMIN, self._admin_password)
+
     def run(self, *args: str) -> tuple[str, str]:
         """A maintenance command and its output; ``OperationError`` when it fails."""
         done = self._command(self._limited(), args)

@@ -1,0 +1,183 @@
+"""The restic target's client: one ``restic`` process for each operation."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from seatrial.children import Completed
+from seatrial.clock import SYSTEM_CLOCK, Clock
+from seatrial.context import Context
+from seatrial.errors import OperationError
+from seatrial.history.frames import CacheFrame
+from seatrial.targets.embedded.outcomes import translated
+from seatrial.targets.embedded.repository.store import Kind
+from seatrial.targets.embedded.rest import RestStore
+from seatrial.targets.programs.commands import Commands
+from seatrial.targets.programs.program import Found
+from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings
+from seatrial.targets.restic import output
+from seatrial.targets.restic.certificate import keep_certificate
+from seatrial.targets.restic.layout import raise_up
+from seatrial.targets.restic.locked import locked
+from seatrial.targets.restic.program import address_of, commands, retry_lock
+from seatrial.verdicts import Outcome
+
+LOCK_RETRY_S = 10.0
+"""How long a command waits for a prune to end before it is FAILED(contended)."""
+REFUSED_S = 5.0
+"""An append-only server refuses at once, and yet restic 0.14 asks it again for 43 s, its exclusive lock held."""
+_CACHED = ("index", "snapshots", "data")
+
+
+class ResticClient:
+    """``targets.protocols.TargetClient``.
+
+    Owns its directory: cache, scratch, the server's certificate. There is no connection to keep: each operation is a process of its own.
+    Threading: one thread at a time; ``cache_info`` may be called by any.
+    """
+
+    def __init__(self, around: Surroundings, found: Found, directory: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._around, self._found, self._clock = around, found, clock
+        self._directory, self._cache = directory, directory / "cache"
+        self._owner = directory.name
+        self._access: Access | None = None
+        self._commands: Commands | None = None
+
+    def connect(self, ctx: Context, access: Access) -> None:
+        """See that the server is there, is the right one and lets us in."""
+        self.disconnect()
+        home = self._directory / "restic"
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        certificate = home / "server-certificate.pem"
+        keep_certificate(ctx, access, certificate)
+        store = RestStore(access)
+        try:
+            with translated():
+                store.size(ctx, Kind.CONFIG, "")
+        finally:
+            store.close()
+        self._cache.mkdir(mode=0o700, exist_ok=True)
+        self._owner, self._access = access.user, access
+        self._commands = commands(
+            self._found,
+            self._around.children,
+            repository=address_of(access),
+            password=access.repository_password,
+            home=home,
+            arguments=("--cacert", str(certificate), "--cache-dir", str(self._cache)),
+            inherited=self._around.environment,
+        )
+
+    def disconnect(self) -> None:
+        self._commands = None
+
+    def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
+        """From within the directory, so that what is stored is its content, wherever it lies."""
+        run, access = self._connected()
+        ctx.progress.start("upload")
+        arguments = ("backup", "--tag", f"{OPERATION_TAG}={op}", "--host", access.user, *self._waiting, ".")
+        done = locked(
+            ctx, access, lambda: run.attempt(ctx, "create", *arguments, cwd=source_dir), lambda done: run.error_of("create", done)
+        )
+        told, stats = output.created(done.stdout)
+        return self._full_id(ctx, told, op), stats
+
+    def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
+        run, access = self._connected()
+        ctx.progress.start("restore")
+        arguments = ("restore", *self._waiting, snapshot_id, "--target", str(into))
+        locked(ctx, access, lambda: run.attempt(ctx, "restore", *arguments), lambda done: restore_error(run, done))
+        # What restic stores of "." has its content at the root; of a path, as seatrial's own client stores it, all directories on the way.
+        raise_up(into, lambda: self._paths_of(ctx, run, snapshot_id))
+
+    def delete(self, ctx: Context, snapshot_id: str) -> None:
+        run, access = self._connected()
+        append_only = self._around.preset.restic.append_only
+        limited = ctx.within(REFUSED_S + LOCK_RETRY_S) if append_only else ctx
+        locked(
+            ctx,
+            access,
+            lambda: run.attempt(limited, "delete", "forget", *self._waiting, snapshot_id),
+            lambda done: delete_error(run, done, append_only=append_only),
+        )
+
+    def list(self, ctx: Context) -> list[ListedSnapshot]:
+        """Without a lock: no prune touches snapshots."""
+        run, _ = self._connected()
+        return output.listed(run.run(ctx, "list", "snapshots", "--no-lock").stdout)
+
+    def cache_info(self) -> CacheFrame:
+        sizes: dict[str, int] = {}
+        files = 0
+        for path, size in _files_below(self._cache):
+            files += 1
+            kind = next((part for part in path.relative_to(self._cache).parts if part in _CACHED), "other")
+            sizes[kind] = sizes.get(kind, 0) + size
+        return CacheFrame(owner=self._owner, path=str(self._cache), size_bytes=sum(sizes.values()), files=files, subdirectories=sizes)
+
+    def drop_caches(self) -> None:
+        for entry in list(self._cache.iterdir()) if self._cache.is_dir() else []:
+            shutil.rmtree(entry, ignore_errors=True)
+
+    def cleanup(self) -> None:
+        self.disconnect()
+        for name in ("cache", "restic"):
+            shutil.rmtree(self._directory / name, ignore_errors=True)
+
+    @property
+    def _waiting(self) -> tuple[str, ...]:
+        return retry_lock(self._found.numbers, LOCK_RETRY_S)
+
+    def _connected(self) -> tuple[Commands, Access]:
+        if self._commands is None or self._access is None:
+            raise OperationError("not connected", cause="disconnected", outcome=Outcome.FAILED, where=self._owner)
+        return self._commands, self._access
+
+    def _full_id(self, ctx: Context, told: str, op: str) -> str:
+        """All digits of an id of which 0.14 tells eight: the file name of the snapshot's copy in the cache, else out of a listing."""
+        if len(told) == output.ID_DIGITS:
+            return told
+        known = {path.name for path in self._cache.glob(f"*/snapshots/{told[:2]}/{told}*")}
+        if len(known) == 1:
+            return known.pop()
+        return next((row.id for row in self.list(ctx) if row.op == op), told)
+
+    def _paths_of(self, ctx: Context, run: Commands, snapshot_id: str) -> Sequence[str]:
+        found = output.rows(run.run(ctx, "list", "snapshots", "--no-lock", snapshot_id).stdout)
+        return found[0].paths if len(found) == 1 else []
+
+
+def restore_error(run: Commands, done: Completed) -> OperationError | None:
+    """By the table; one that was ended by what it had complained of, because a restore changes nothing and restic repeats what cannot
+    be: it asks for a lost pack for 43 s (0.14)."""
+    error = run.error_of("restore", done)
+    if error is not None and error.cause == "timeout":
+        told = run.error_of("restore", replace(done, returncode=1, timed_out=False))
+        error = told if told is not None and told.cause == "missing-data" else error
+    if error is not None:
+        error.path = output.failed_path(done.stderr)
+    return error
+
+
+def delete_error(run: Commands, done: Completed, *, append_only: bool) -> OperationError | None:
+    """By the table. What an append-only server refuses is part of the trade, and settled by its first answer."""
+    error = run.error_of("delete", done)
+    if append_only and error is not None and (error.cause == "denied" or output.is_refused(done)):
+        return OperationError(error.what, cause="append-only", outcome=Outcome.FAILED, where=error.where)
+    return error
+
+
+def _files_below(directory: Path) -> list[tuple[Path, int]]:
+    """(file, bytes); what vanishes meanwhile is left out."""
+    found = []
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = Path(folder, name)
+            with contextlib.suppress(OSError):
+                found.append((path, path.stat().st_size))
+    return found

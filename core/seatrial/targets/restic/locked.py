@@ -1,0 +1,59 @@
+"""Commands that take a lock, and what becomes of the lock when one is killed.
+
+``restic unlock`` would do, at the price of a process; our own reading of the format costs a few requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from seatrial.children import Completed
+from seatrial.context import Context
+from seatrial.errors import OperationError, SeatrialError
+from seatrial.targets.embedded.repository.locks import KnownLocks, unlock
+from seatrial.targets.embedded.repository.repository import Repository
+from seatrial.targets.embedded.rest import RestStore
+from seatrial.targets.protocols import Access
+
+_UNLOCK_S = 10.0
+
+
+def remove_dead_locks(ctx: Context, access: Access, *, all_of_them: bool = False) -> int:
+    """Remove the locks of dead processes of this host, or all locks; returns how many. Raises ``RepositoryError``, ``CancelledError``.
+
+    A killed restic leaves its lock behind; an exclusive one keeps everybody out, and a shared one every ``forget``, ``prune`` and
+    ``check``, until somebody does this.
+    """
+    store = RestStore(access)
+    try:
+        repository = Repository.open(ctx, store, access.repository_password)
+        return len(unlock(ctx, repository, KnownLocks(), remove_all=all_of_them))
+    finally:
+        store.close()
+
+
+def locked(
+    ctx: Context, access: Access, attempt: Callable[[], Completed], error_of: Callable[[Completed], OperationError | None]
+) -> Completed:
+    """``attempt``, judged by ``error_of``, whose error is raised. The lock of one that was killed (before 0.17 TERM kills) is removed;
+    where a dead one's lock was in the way, it is attempted once more."""
+    done = attempt()
+    error = error_of(done)
+    contended = error is not None and error.cause == "contended"
+    if contended or done.returncode < 0 or done.timed_out or done.cancelled:
+        removed = _tidy(ctx, access)
+        if contended and removed:
+            done = attempt()
+            error = error_of(done)
+    if error is not None:
+        raise error
+    return done
+
+
+def _tidy(ctx: Context, access: Access) -> int:
+    if ctx.cancel.cancelled:
+        return 0  # a run that is dropped waits for no server: the next start takes dead locks away
+    with contextlib.suppress(SeatrialError):  # the server may be gone; what the command said counts
+        return remove_dead_locks(Context(clock=ctx.clock, cancel=ctx.cancel).within(_UNLOCK_S), access)
+    return 0

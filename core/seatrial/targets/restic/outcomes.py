@@ -1,0 +1,150 @@
+"""The outcome table of ``restic``. Before 0.17 almost everything is exit code 1, and only the text tells.
+
+Whatever is FAILED for a create or a delete was refused before anything could be seen by others: while the repository was opened or
+locked, or by an answer that settles it.
+"""
+
+from __future__ import annotations
+
+from seatrial.targets.programs.outcomes import OutcomeTable, Row
+from seatrial.verdicts import Outcome
+
+CODES_SINCE = (0, 17)
+"""Exit codes 10 and 11; 12 since 0.17.1."""
+_CREATE, _DELETE, _RESTORE = frozenset({"create"}), frozenset({"delete"}), frozenset({"restore"})
+_READS = frozenset({"restore", "list", "verify"})
+_OPENING = r"(?s)unable to open config file: .*"
+_NO_SUCH_SNAPSHOT = r"no matching ID found|failed to load snapshot \w+: (<|\\u003c)snapshot/\w+(>|\\u003e) does not exist"
+
+TABLE = OutcomeTable(
+    rows=(
+        Row(code=11, since=CODES_SINCE, outcome=Outcome.FAILED, cause="contended", recognised="exit code 11: the lock was refused"),
+        Row(
+            code=1,
+            text="repository is already locked",
+            before=CODES_SINCE,
+            outcome=Outcome.FAILED,
+            cause="contended",
+            recognised="exit code 1 and `repository is already locked`",
+        ),
+        Row(code=10, since=CODES_SINCE, outcome=Outcome.FAILED, cause="no-repository", recognised="exit code 10"),
+        Row(code=12, since=CODES_SINCE, outcome=Outcome.FAILED, cause="wrong-password", recognised="exit code 12"),
+        Row(
+            code=1,
+            text="wrong password or no key found",
+            outcome=Outcome.FAILED,
+            cause="wrong-password",
+            recognised="exit code 1 and `wrong password or no key found`",
+        ),
+        Row(
+            code=1,
+            text=_OPENING + r"\b40[13]\b",
+            outcome=Outcome.FAILED,
+            cause="denied",
+            recognised="exit code 1, and opening the repository was answered 401 or 403",
+        ),
+        Row(
+            code=1,
+            text=_OPENING + "(connection refused|no such host|no route to host)",
+            outcome=Outcome.FAILED,
+            cause="unreachable",
+            recognised="exit code 1, and opening the repository found nobody there",
+        ),
+        Row(
+            code=1,
+            text=_OPENING + "x509:",
+            outcome=Outcome.FAILED,
+            cause="denied",
+            recognised="exit code 1, and opening the repository met another certificate",
+        ),
+        Row(
+            code=1,
+            text=_OPENING + r"\b404\b|does not exist",
+            operations=frozenset({"connect"}),
+            outcome=Outcome.FAILED,
+            cause="no-repository",
+            recognised="exit code 1, and opening the repository was answered 404",
+        ),
+        Row(
+            operations=_DELETE,
+            code=0,
+            text="no matching ID found",
+            outcome=Outcome.FAILED,
+            cause="missing",
+            recognised="`forget` of an unknown id: exit code 0 and `no matching ID found` (0.14)",
+        ),
+        Row(
+            operations=_DELETE | _RESTORE,
+            code=1,
+            text=_NO_SUCH_SNAPSHOT,
+            outcome=Outcome.FAILED,
+            cause="missing",
+            recognised="exit code 1, and the snapshot does not exist",
+        ),
+        Row(
+            operations=_DELETE,
+            code=3,
+            text=r"unexpected HTTP response \(403\)",
+            since=CODES_SINCE,
+            outcome=Outcome.FAILED,
+            cause="denied",
+            recognised="`forget` with exit code 3: the server answered 403",
+        ),
+        Row(
+            operations=_DELETE,
+            code=1,
+            text="blob not removed, server response: 403 ",
+            before=CODES_SINCE,
+            outcome=Outcome.FAILED,
+            cause="denied",
+            recognised="`forget` with exit code 1: every attempt was answered 403",
+        ),
+        Row(
+            operations=_CREATE,
+            code=3,
+            outcome=Outcome.UNKNOWN,
+            cause="incomplete",
+            recognised="`backup` with exit code 3: something was unreadable, and the snapshot exists without it",
+        ),
+        Row(
+            operations=_CREATE,
+            code=1,
+            text="all (source|target) directories/files do not exist",
+            outcome=Outcome.FAILED,
+            cause="source-unreadable",
+            recognised="`backup` with exit code 1: there was nothing to read",
+        ),
+        Row(
+            operations=_RESTORE,
+            code=1,
+            text="no space left on device",
+            outcome=Outcome.FAILED,
+            cause="no-space",
+            recognised="exit code 1: the disk of the client is full",
+        ),
+        Row(
+            operations=_CREATE,
+            code=1,
+            text=r"507 Insufficient Storage|\(507\)|no space left on device",
+            outcome=Outcome.UNKNOWN,
+            cause="no-space",
+            recognised="exit code 1 and 507: the server's quota or disk is full",
+        ),
+        Row(
+            operations=_READS,
+            code=1,
+            text=r"(<|\\u003c)data/\w+(>|\\u003e).* does not exist|(?i)\b404\b|not found in (the )?(index|repository)",
+            outcome=Outcome.FAILED,
+            cause="missing-data",
+            recognised="exit code 1: a pack or blob is not there",
+        ),
+        Row(
+            operations=_READS,
+            code=1,
+            text="ciphertext verification failed|hash mismatch|invalid data returned|wrong data returned|does not match id|decrypt",
+            outcome=Outcome.FAILED,
+            cause="corrupt",
+            recognised="exit code 1: what is stored is not what was written",
+        ),
+    )
+)
