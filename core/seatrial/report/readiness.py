@@ -9,13 +9,16 @@ import platform
 import resource
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from seatrial.config.model import Preset
 from seatrial.errors import SeatrialError
 from seatrial.report.prose import size
 from seatrial.resources import OPEN_FILES_WANTED, available_memory_bytes, core_count, free_space_bytes
+from seatrial.targets.protocols import Availability
 from seatrial.targets.registry import target_named, target_names
 from seatrial.version import seatrial_version
 
@@ -34,11 +37,13 @@ class Sign:
     remedy: str = ""
     required: bool = False
     """Nothing runs without it."""
+    behind: str = ""
+    """The target that calls it, where it is one program of several."""
 
 
 def readiness(runs_dir: Path) -> list[Sign]:
     """All there is to look at, in the order in which a person wants it. Threading: any; raises nothing."""
-    return [*_machine(), _runs(runs_dir), *map(_target, target_names()), _fio()]
+    return [*_machine(), _runs(runs_dir), *chain.from_iterable(map(_target, target_names())), _fio()]
 
 
 def _machine() -> list[Sign]:
@@ -68,14 +73,27 @@ def _runs(runs_dir: Path) -> Sign:
     return Sign(name="runs directory", good=not remedy, text=f"{runs_dir}, {size(free)} free", remedy=remedy)
 
 
-def _target(name: str) -> Sign:
+def _target(name: str) -> Iterator[Sign]:
+    """The target, then, where it calls several programs, each that has not been told with it."""
     required = name == REQUIRED_TARGET
     try:
-        found = target_named(name).availability(Preset(target=name))
+        target = target_named(name)
+        found = target.availability(Preset(target=name))
     except SeatrialError as error:
-        return Sign(name=f"target {name}", good=False, text=error.what, remedy=error.remedy, required=required)
+        yield Sign(name=f"target {name}", good=False, text=error.what, remedy=error.remedy, required=required)
+        return
+    yield _found(f"target {name}", found, required=required)
+    programs = target.traits.programs
+    for program in programs if len(programs) > 1 else ():
+        of_it = program.availability()
+        if not (found.usable and of_it.program == found.program):
+            yield _found(f"program {program.name}", of_it, behind=name)
+
+
+def _found(name: str, found: Availability, *, required: bool = False, behind: str = "") -> Sign:
     text = " ".join(filter(None, (found.version, found.program))) if found.usable else found.why_not
-    return Sign(name=f"target {name}", good=found.usable, text=text, remedy="" if found.usable else found.how_to_get, required=required)
+    remedy = "" if found.usable else found.how_to_get
+    return Sign(name=name, good=found.usable, text=text, remedy=remedy, required=required, behind=behind)
 
 
 def _fio() -> Sign:

@@ -77,6 +77,29 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Availability:
+    """What ``doctor`` shows of a target, or of a program behind it."""
+
+    usable: bool
+    version: str = ""
+    program: str = ""
+    """Where it was found; empty where nothing needs to be."""
+    why_not: str = ""
+    how_to_get: str = ""
+
+
+class NeededProgram(Protocol):
+    """A program that a target calls; ``targets.programs.program.Program`` is one."""
+
+    @property
+    def name(self) -> str:
+        """As it is called on PATH."""
+
+    def availability(self, exe: str = "") -> Availability:
+        """Whether it is there; raises nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Traits:
     """What is particular to a target, as data. Never a skip inside a test."""
 
@@ -91,18 +114,8 @@ class Traits:
     deleted_in_gc: str
     """What its GC may collect in a run, in one sentence."""
     tolerances: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Availability:
-    """What ``doctor`` shows of a target."""
-
-    usable: bool
-    version: str = ""
-    program: str = ""
-    """Where it was found; empty where nothing needs to be."""
-    why_not: str = ""
-    how_to_get: str = ""
+    programs: tuple[NeededProgram, ...] = ()
+    """All that it calls or may call, for ``doctor``, which shows each where there are several."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

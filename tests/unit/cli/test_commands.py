@@ -305,6 +305,31 @@ def test_doctor_says_how_to_get_a_program_that_is_missing(call: Call, store: Pat
     assert signs["target embedded"]["good"] is True
 
 
+def test_doctor_shows_each_program_behind_a_target(call: Call, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, says in (("borg", "borg 1.2.4"), ("ssh", "OpenSSH_9.2p1, OpenSSL")):
+        program = store / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\necho '{says}'\n")
+        program.chmod(0o755)
+        monkeypatch.setenv(f"{name.upper()}_EXE", str(program))
+    monkeypatch.setenv("SSHD_EXE", str(store / "absent"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    ended = call("doctor", "--runs-dir", str(store), "--json")
+    signs = {sign["name"]: sign for sign in json.loads(ended.out)}
+    target = signs["target borg"]
+    assert (target["good"], target["text"]) == (False, f"SSHD_EXE: there is no program {store / 'absent'}")
+    assert "openssh-server" in target["remedy"]
+    assert [(signs[f"program {name}"]["good"], signs[f"program {name}"]["behind"]) for name in ("borg", "ssh", "sshd")] == [
+        (True, "borg"),
+        (True, "borg"),
+        (False, "borg"),
+    ]
+    assert signs["program borg"]["text"] == f"1.2.4 {store / 'borg'}"
+    assert signs["target kopia"]["text"] == "kopia is not installed"
+    assert "kopia.io" in signs["target kopia"]["remedy"]
+    assert "program kopia" not in signs, "it is told with its target"
+
+
 def test_doctor_fails_where_the_embedded_target_cannot_run(call: Call, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seatrial.report.readiness.REQUIRED_TARGET", "absent")
     monkeypatch.setattr("seatrial.report.readiness.target_names", lambda: ["absent"])

@@ -94,7 +94,7 @@ def survey(tell: Callable[[News], object], config_file: Path | None = None) -> N
         tell(Runs(runs=tuple(islice(list_runs(offers.runs_dir), RUNS_LISTED))))
     except SeatrialError as error:
         tell(Runs(runs=(), problem=str(error)))
-    tell(Signs(signs=tuple(readiness(offers.runs_dir))))
+    tell(Signs(signs=tuple(sign for sign in readiness(offers.runs_dir) if not sign.behind)))  # the rest is for `seatrial doctor`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

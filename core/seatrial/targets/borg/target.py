@@ -38,6 +38,7 @@ class BorgTarget:
         exclusive=frozenset({ActionName.SNAPSHOT, ActionName.DELETE_SNAPSHOT, ActionName.GC, ActionName.VERIFY_REPOSITORY}),
         chunk_bytes=512 * KIB,
         keeps=frozenset({"mtime", "mode", "xattr", "hardlink", "owner", "odd-names"}),
+        programs=(BORG, SSH, SSHD),
         client_memory_bytes=180 * MIB,
         deleted_in_gc="segments, or parts of segments, that hold nothing but what was deleted",
         tolerances=(
