@@ -2,6 +2,7 @@
 PRESET ?= smoke
 ARGS ?=
 NAMES ?=
+TIMES ?= 200
 PYTHON ?=
 UV ?= uv
 VENV := .venv
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test prove lint snapshots screenshots bench constraints
+.PHONY: help setup run test test-cluster-soak prove lint snapshots screenshots bench constraints
 
 # The stamp holds the path it was made for: an environment that was moved or copied is made anew.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
@@ -19,7 +20,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 endif
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## make .venv from the pinned constraints (PYTHON=... picks the interpreter)
 
@@ -46,6 +47,9 @@ run: setup ## run a preset: make run PRESET=smoke ARGS="--seed 7"
 
 test: setup ## the tests but for the long proofs, on two workers
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-cluster-soak: setup ## the cluster's tests 200 times (TIMES=n), each time in another order
+	$(BIN)/python -m tests.soak --times $(TIMES) tests/unit/cluster $(ARGS)
 
 prove: setup ## the long proofs, one after another
 	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)

@@ -116,7 +116,8 @@ class Shard:
             if newer(held, item):
                 return Applied.STALE
             if held.version == item.version and held.origin == item.origin:
-                return Applied.SAME
+                # Two values of one version: its origin has lost its memory and counts anew, which it has to be told.
+                return Applied.SAME if held.value is item.value or held.value == item.value else Applied.STALE
         stored = item.clone()
         if stored.last_access == 0:
             stored.last_access = now

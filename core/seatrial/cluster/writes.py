@@ -12,15 +12,15 @@ from seatrial.cluster.errors import DrainingError, NotOwnerError, NoTransportErr
 from seatrial.cluster.items import Item, Tombstone
 from seatrial.cluster.transport import Transport
 
-_VERSIONS_TRIED = 3
-"""A write that meets newer versions is written again above them this often; then a concurrent writer has simply won."""
+_TOMBSTONES_TRIED = 3
+"""A delete that meets newer versions is made again above them this often; then a concurrent writer has simply won."""
 
 
 @dataclass(slots=True)
 class _Outcome:
     """What became of one round of replica writes."""
 
-    acks: int = 0
+    applied: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -69,17 +69,21 @@ class Writes:
             item.last_access = now
         others = [owner for owner in owners if owner != core.id]
         core.counters.add("replica_fanout_set", len(others))
-        outcome = _Outcome()
-        for _ in range(_VERSIONS_TRIED):
+        below: set[str] = set()
+        while True:
             core.shards.of(item.key).write(item, owners, now, core.versions, core.id)
             outcome = self._replicate(item, others)
-            # Race: while this node was away another coordinated, and its versions run ahead of this clock. Acknowledging below them
-            # would lose the write, so it is written again above them.
-            if not outcome.stale or not self._learn(item.key, outcome.stale, item.version):
+            below.update(outcome.applied)
+            # Race: while this node was away another coordinated, or it has lost its memory and with it its clock: what an owner holds runs
+            # ahead. Taking "stale" for an acknowledgement then would lose the write, so it is written again above what that owner
+            # holds. An owner that is known to have been below the write is stale only through a write of the same time: that one wins.
+            learned = [owner for owner in outcome.stale if owner not in below and self._learn(item.key, owner)]
+            if not learned:
                 break
+            below.update(learned)
         for owner in outcome.failed:
             core.hint(owner, item)
-        acks = 1 + outcome.acks
+        acks = 1 + len(outcome.applied) + sum(owner in below for owner in outcome.stale)
         core.counters.add("write_acks", acks)
         if acks < required_acks(len(owners), core.options.write_consistency):
             core.counters.add("write_quorum_failures")
@@ -153,23 +157,20 @@ class Writes:
                 result, error = attempt(self._send_replica, owner, item)
             if error is not None:
                 outcome.failed.append(owner)
+            elif result is ApplyResult.STALE:
+                outcome.stale.append(owner)
             elif result is not ApplyResult.REFUSED:
-                outcome.acks += 1
-                if result is ApplyResult.STALE:
-                    outcome.stale.append(owner)
+                outcome.applied.append(owner)
         return outcome
 
-    def _learn(self, key: str, owners: list[str], above: int) -> bool:
-        """Observe what owners hold of a key; whether any of it is at or above ``above``."""
-        core, learned = self._core, False
-        transport = core.transport
-        for owner in owners if transport else ():
-            entry, _ = attempt(transport.forward_entry, owner, key) if transport else (None, None)
-            for held in entry or ():
-                if held is not None and held.version >= above and held.origin != core.id:
-                    core.versions.observe(held.version)
-                    learned = True
-        return learned
+    def _learn(self, key: str, owner: str) -> bool:
+        """Observe the versions that an owner holds of a key; False where it cannot be asked."""
+        transport = self._core.transport
+        entry, _ = attempt(transport.forward_entry, owner, key) if transport else (None, None)
+        for held in entry or ():
+            if held is not None:
+                self._core.versions.observe(held.version)
+        return entry is not None
 
     def _send_replica(self, owner: str, item: Item) -> ApplyResult | None:
         transport = self._core.transport
@@ -192,7 +193,7 @@ class Writes:
             core.counters.add("replica_fanout_remove", len(owners) - 1)
         failed: list[str] = []
         tomb = Tombstone(0, "", 0.0)
-        for _ in range(_VERSIONS_TRIED):
+        for _ in range(_TOMBSTONES_TRIED):
             tomb = shard.delete(key, core.versions, core.id, core.clock.monotonic_s())
             failed = self._send_tombstones(key, tomb, others)
             # The same race as in ``coordinate``; a remove's answer does not tell it, so the owners are asked.

@@ -17,6 +17,7 @@ from seatrial.cluster import (
     InvalidKeyError,
     Item,
     NilValueError,
+    Node,
     NotOwnerError,
     NoTransportError,
     QuorumFailedError,
@@ -480,11 +481,36 @@ def test_a_primary_that_was_away_deletes_what_it_missed(make: Make) -> None:
     assert not any(node.local_contains(key) for node in cluster)
 
 
-def test_without_the_second_try_both_would_be_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.cluster.writes._VERSIONS_TRIED", 1)
+def test_an_owner_that_calls_a_write_stale_and_cannot_be_asked_why_has_not_acknowledged_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster, key = promoted_while_away(make)
-    cluster.nodes[0].put(key, "after")
+    monkeypatch.setattr("seatrial.cluster.writes.Writes._learn", lambda *_: False)
+    with pytest.raises(QuorumFailedError):
+        cluster.nodes[0].put(key, "after")
     assert value(cluster.nodes[0], key) == 4
+
+
+def test_without_the_second_try_a_delete_would_be_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seatrial.cluster.writes._TOMBSTONES_TRIED", 1)
     cluster, key = promoted_while_away(make)
     cluster.nodes[0].remove(key)
     assert cluster.nodes[1].local_contains(key)
+
+
+@pytest.mark.parametrize("writes", [1, 5])
+def test_a_primary_that_lost_its_memory_writes_above_its_former_self(make: Make, writes: int) -> None:
+    """Its clock begins anew: what it wrote before has the same origin, and at first the same versions."""
+    cluster = make(3, 3, **QUORUM)
+    key = owned(cluster, 0, 1, 2)
+    for number in range(writes):
+        cluster.nodes[0].put(key, number)
+    cluster.nodes[0].stop()
+    options: dict[str, Any] = {"membership": cluster.membership, "transport": cluster.transport, **QUORUM}
+    with DistMemory(local_node=Node.new("", "n1:0"), **options) as again:
+        cluster.transport.register(again)
+        again.put(key, "after")
+        assert [value(node, key) for node in (again, *cluster.nodes[1:])] == ["after"] * 3
+        assert again.metrics().write_acks == 3
+        again.remove(key)
+        assert [value(node, key) for node in (again, *cluster.nodes[1:])] == [None] * 3

@@ -80,22 +80,6 @@ def test_without_chaos_nothing_is_lost(start: Start) -> None:
     assert (node.metrics().chaos_drops, node.metrics().chaos_latencies) == (0, 0)
 
 
-def test_a_joining_node_gets_its_share_over_sockets(start: Start) -> None:
-    """Rows 80, 82, 83."""
-    nodes = three(start, replication=2, rebalance_interval=0.05)
-    a, b, c = nodes
-    for node in (a, b):
-        node.membership.remove("C")
-    for number in range(60):
-        a.put(f"join-{number}", number)
-    for node in (a, b):
-        node.membership.upsert(node.membership.list()[0].new("C", c.local_node_address))
-    wanted = {f"join-{number}" for number in range(60) if c.is_owner(f"join-{number}")}
-    assert wanted
-    assert eventually(lambda: wanted <= {item.key for item in c.list()})
-    assert sum(node.metrics().rebalanced_keys for node in nodes) > 0
-
-
 def test_a_draining_node_is_suspected_and_then_forgotten(start: Start) -> None:
     """Section 14, with real time."""
     a, b = two(start, heartbeat_interval=0.05, heartbeat_suspect_after=0.3, heartbeat_dead_after=0.6)
