@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from seatrial.cluster.attempts import attempt, side_by_side
@@ -13,14 +12,8 @@ from seatrial.cluster.errors import NoTransportError
 from seatrial.cluster.items import Entry, Item, choose_newer, newer
 from seatrial.cluster.shards import Applied
 
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    owner: str
-    item: Item | None
-    buried: int
-    """Version of the tombstone that the owner told, -1 without one."""
-    reached: bool = True
+_Holder = tuple[str, Item]
+"""An owner and the item that it returned. Plain tuples: a read makes two or three of them."""
 
 
 class Reads:
@@ -55,14 +48,14 @@ class Reads:
             if owner == core.id or transport is None:
                 continue
             core.counters.add("forward_get")
-            answer = self._judge(owner, attempt(transport.forward_entry, owner, key)[0])
-            buried = max(buried, answer.buried)
-            if answer.item is None or answer.item.version <= buried:
+            item, told = self._judge(attempt(transport.forward_entry, owner, key)[0] or (None, None))
+            buried = max(buried, told)
+            if item is None or item.version <= buried:
                 continue
             if index > 0:
                 core.counters.add("read_primary_promote")
-            self._adopt_missing(answer.item, owners)
-            return answer.item
+            self._adopt_missing(item, owners)
+            return item
         return None
 
     def _adopt_missing(self, item: Item, owners: tuple[str, ...]) -> None:
@@ -79,72 +72,74 @@ class Reads:
         # The local tombstone counts even where the quorum is reached before this owner's turn.
         tomb = core.shards.of(key).tombs.get(key) if core.id in owners else None
         buried = tomb.version if tomb else -1
-        answers: list[_Answer] = []
-        holders: list[_Answer] = []
-        for answer in self._ask(owners, key):
-            answers.append(answer)
-            if answer.buried > buried:
-                buried = answer.buried
-                holders = [each for each in holders if each.item and each.item.version > buried]
-            if answer.item is None:
-                core.counters.add("replica_get_miss", answer.reached)
-            elif answer.item.version > buried:
-                holders.append(answer)
-            if len(holders) >= needed:
-                break
+        holders: list[_Holder] = []
+        primary_asked = False
+        for owner, entry in self._ask(owners, key):
+            primary_asked = primary_asked or owner == owners[0]
+            if entry is None:
+                continue
+            item, told = self._judge(entry)
+            if told > buried:
+                buried = told
+                holders = [holder for holder in holders if holder[1].version > buried]
+            if item is None:
+                core.counters.add("replica_get_miss")
+            elif item.version > buried:
+                holders.append((owner, item))
+                if len(holders) >= needed:
+                    break
         if len(holders) < needed:
             return None
         chosen = self._choose(holders)
-        if any(answer.owner == owners[0] and answer not in holders for answer in answers):
+        if primary_asked and all(owner != owners[0] for owner, _ in holders):
             core.counters.add("read_primary_promote")
         self._repair(chosen, owners, holders)
         return chosen
 
-    def _ask(self, owners: tuple[str, ...], key: str) -> Iterator[_Answer]:
-        """Each owner's answer: in ring order, or in the order of arrival."""
-        core = self._core
-        if not core.options.parallel_reads:
+    def _ask(self, owners: tuple[str, ...], key: str) -> Iterator[tuple[str, Entry | None]]:
+        """Each owner and what it holds, None where it cannot be reached: in ring order, or in the order of arrival."""
+        if not self._core.options.parallel_reads:
             for owner in owners:
-                yield self._judge(owner, attempt(self._entry, owner, key)[0])
+                yield owner, attempt(self._entry, owner, key)[0]
             return
         for index, entry, _ in side_by_side([partial(self._entry, owner, key) for owner in owners]):
-            yield self._judge(owners[index], entry)
+            yield owners[index], entry
 
     def _entry(self, owner: str, key: str) -> Entry:
         core = self._core
-        if owner == core.id:
+        if owner == core.local.id:
             return core.shards.of(key).entry(key)
         transport = core.transport
         if transport is None:
             raise NoTransportError
         return transport.forward_entry(owner, key)
 
-    def _judge(self, owner: str, entry: Entry | None) -> _Answer:
-        if entry is None:
-            return _Answer(owner, None, -1, reached=False)
+    def _judge(self, entry: Entry) -> tuple[Item | None, int]:
+        """The item unless it has expired, and the tombstone's version, -1 without one."""
         item, tomb = entry
         if item is not None:
             self._core.versions.observe(item.version)
-            if self._core.expired(item):
+            if item.expiration > 0 and self._core.expired(item):
                 item = None
-        if tomb is not None:
-            self._core.versions.observe(tomb.version)
-        return _Answer(owner, item, tomb.version if tomb else -1)
+        if tomb is None:
+            return item, -1
+        self._core.versions.observe(tomb.version)
+        return item, tomb.version
 
-    def _choose(self, holders: list[_Answer]) -> Item:
-        chosen = holders[0].item
-        for answer in holders[1:]:
-            chosen, conflicts, ties = choose_newer(chosen, answer.item)
-            if conflicts:
-                self._core.counters.add("version_conflicts", conflicts)
-                self._core.counters.add("version_tie_breaks", ties)
-        if chosen is None:
-            raise AssertionError("a holder without an item")
+    def _choose(self, holders: list[_Holder]) -> Item:
+        chosen = holders[0][1]
+        for _, item in holders[1:]:
+            if item.version == chosen.version and item.origin == chosen.origin:
+                continue
+            better, conflicts, ties = choose_newer(chosen, item)
+            chosen = better or chosen
+            self._core.counters.add("version_conflicts", conflicts)
+            self._core.counters.add("version_tie_breaks", ties)
         return chosen
 
-    def _repair(self, chosen: Item, owners: tuple[str, ...], holders: list[_Answer]) -> None:
+    def _repair(self, chosen: Item, owners: tuple[str, ...], holders: list[_Holder]) -> None:
         core = self._core
-        fresh = {each.owner for each in holders if each.item and each.item.version == chosen.version and each.item.origin == chosen.origin}
+        fresh = [owner for owner, item in holders if item.version == chosen.version and item.origin == chosen.origin]
         for owner in owners:
             if owner in fresh:
                 continue
