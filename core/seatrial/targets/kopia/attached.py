@@ -14,11 +14,11 @@ from seatrial.config.loader import other_variable
 from seatrial.config.model import ActionName, GcOptions
 from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
+from seatrial.history.events import ServerEvent
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.targets.kopia.client import KopiaClient
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
-from seatrial.verdicts import Outcome
 
 _WHERE = "--server"
 _EXAMPLE = "say https://user%40host@address:51515?fingerprint=<SHA-256 of the certificate>"
@@ -63,7 +63,7 @@ class AttachedKopiaServer:
     )
 
     def __init__(self, around: Surroundings, found: Found, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock = clock
+        self._clock, self._emit = clock, around.emit
         self._access = access_of(around.preset.server)
         self._home = around.base / "attached"
         self._observer = KopiaClient(around, found, self._home, clock)
@@ -77,6 +77,7 @@ class AttachedKopiaServer:
         except OperationError as error:
             remedy = f"check the URL, {_PASSWORD} and the fingerprint"
             raise TargetError(f"the server does not let us in: {error.what}", where=self._access.url, remedy=remedy) from error
+        self._emit(ServerEvent(state="ready", address=self._access.url, detail="attached: it was there before us and stays"))
 
     def restart(self) -> None:
         raise self._not_ours("started again")
@@ -94,10 +95,10 @@ class AttachedKopiaServer:
         raise self._not_ours(f"told to {' '.join(args)}")
 
     def run_gc(self, ctx: Context, options: GcOptions) -> GcStats:
-        raise self._absent(ActionName.GC)
+        raise self._not_ours("cleaned up")
 
     def verify(self, ctx: Context) -> Verification:
-        raise self._absent(ActionName.VERIFY_REPOSITORY)
+        raise self._not_ours("verified")
 
     def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
         return self._observer.list(ctx)
@@ -124,6 +125,3 @@ class AttachedKopiaServer:
 
     def _not_ours(self, what: str) -> HarnessError:
         return HarnessError(f"a server that is not ours cannot be {what}", where=self._access.url)
-
-    def _absent(self, action: ActionName) -> OperationError:
-        return OperationError(f"{action.value}: {self.absent[action]}", cause="absent", outcome=Outcome.FAILED, where=self._access.url)

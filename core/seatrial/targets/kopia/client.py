@@ -70,9 +70,7 @@ class KopiaClient:
         self._connected().run(ctx, "delete", "snapshot", "delete", snapshot_id, "--delete")  # without --delete it does nothing and exits 0
 
     def list(self, ctx: Context) -> list[ListedSnapshot]:
-        """On a server that is not ours those that seatrial made: its users' others are none of our business."""
-        rows = list_snapshots(ctx, self._connected())
-        return [row for row in rows if row.op] if self._around.preset.server else rows
+        return list_snapshots(ctx, self._connected())
 
     def cache_info(self) -> CacheFrame:
         return self._cache.frame()

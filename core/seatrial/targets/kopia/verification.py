@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from seatrial.children import Completed
 from seatrial.context import Context
-from seatrial.targets.kopia.outcomes import TABLE
 from seatrial.targets.kopia.output import all_snapshots, complaints, listing_differences, snapshot_manifests
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.protocols import Verification
@@ -34,7 +33,7 @@ def verify_repository(ctx: Context, kopia: Commands) -> Verification:
 
 
 def _problems(done: Completed, kopia: Commands) -> list[str]:
-    error = TABLE.error_of("verify", done, kopia.found.numbers, where="kopia")
+    error = kopia.error_of("verify", done)
     if error is not None and error.cause in _NOT_DAMAGE:
         raise error
     return complaints(done) or [f"exit code {done.returncode}, and not a word"]
