@@ -31,6 +31,8 @@ OUTPUT_LIMIT_BYTES = 16 << 20
 GRACE_S = 5.0
 """Between TERM and KILL."""
 _UNKILLABLE_S = 30.0
+_LOOK_S = 0.25
+_TAIL_BYTES = 16 << 10
 _EXHAUSTED = {
     errno.EAGAIN: "raise the limit of processes (ulimit -u) or lower in_flight and clients",
     errno.ENOMEM: "free memory, or lower in_flight and clients",
@@ -56,6 +58,8 @@ class Completed:
     """We ended it because its context was cancelled."""
     truncated: bool = False
     """There was more output than is kept here."""
+    given_up: bool = False
+    """We ended it because of what it had said, and it had not come to a good end by then."""
 
 
 class Child:
@@ -263,12 +267,16 @@ class Children:
         deadline_s: float | None = None,
         ctx: Context | None = None,
         without: Sequence[str] = (),
+        hopeless: Callable[[str], bool] | None = None,
     ) -> Completed:
         """Start a program, as ``spawn`` does, and block until it has ended.
 
         Its output goes to nameless files in ``scratch``, which is made where it is missing. The earlier of ``deadline_s`` and the
         context's deadline ends it (``timed_out``), and so does the context's cancellation (``cancelled``): what it did until then is
         for the caller to judge. A context that is over before it starts raises ``CancelledError``, and nothing has happened.
+
+        ``hopeless`` is shown the last of what it says on stderr, four times a second; once it says True, the program is ended
+        (``given_up``): for those that go on trying what cannot be.
         """
         if ctx is not None:
             ctx.check()
@@ -287,6 +295,7 @@ class Children:
             )
             forget = ctx.cancel.on_cancel(child.cancel) if ctx is not None else (lambda: None)
             try:
+                given_up = hopeless is not None and _ended_as_hopeless(child, err, hopeless)
                 code = child.wait()
             finally:
                 forget()
@@ -299,8 +308,9 @@ class Children:
             stdout=text_out,
             stderr=text_err,
             timed_out=child.timed_out,
-            cancelled=child.cancelled,
+            cancelled=child.cancelled and not given_up,
             truncated=more_out or more_err,
+            given_up=given_up and code != 0,
         )
 
     def adopt_directory(self, path: Path) -> None:
@@ -441,6 +451,21 @@ def _read(file: IO[bytes], *, from_end: bool) -> tuple[str, bool]:
     size_bytes = file.seek(0, os.SEEK_END)
     file.seek(max(0, size_bytes - OUTPUT_LIMIT_BYTES) if from_end else 0)
     return file.read(OUTPUT_LIMIT_BYTES).decode(errors="backslashreplace"), size_bytes > OUTPUT_LIMIT_BYTES
+
+
+def _ended_as_hopeless(child: Child, said: IO[bytes], hopeless: Callable[[str], bool]) -> bool:
+    """Wait until the child ends by itself (False), or is told to because of what it says (True)."""
+    while child.wait(_LOOK_S) is None:
+        if hopeless(_tail(said)):
+            child.cancel()
+            return True
+    return False
+
+
+def _tail(file: IO[bytes]) -> str:
+    """What a child that is still writing has written last; its own position in the file is not ours to move."""
+    size_bytes = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), _TAIL_BYTES, max(0, size_bytes - _TAIL_BYTES)).decode(errors="backslashreplace")
 
 
 def _explain_file(error: OSError, path: Path) -> SeatrialError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seatrial.children import Children, Completed
@@ -50,11 +50,14 @@ class Commands:
         env: Mapping[str, str],
         without: Sequence[str] = (),
         prefix: Sequence[str] = (),
+        hopeless: Callable[[str, str], bool] | None = None,
     ) -> None:
         """``env`` is added to what it inherits, less the variables that begin with one of ``without`` (``RESTIC_``: the user's own settings
-        are none of a trial's business). ``prefix`` are arguments in front of every command's."""
+        are none of a trial's business). ``prefix`` are arguments in front of every command's. ``hopeless`` gets an operation and what its
+        command has said on stderr: once it says True, the command is ended (``Children.run``)."""
         self.found, self._table, self._children = found, table, children
         self._scratch, self._env, self._without, self._prefix = scratch, dict(env), tuple(without), tuple(prefix)
+        self._hopeless = hopeless
 
     def run(
         self, ctx: Context, operation: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
@@ -76,6 +79,7 @@ class Commands:
         """The same, unjudged: for commands whose exit code is part of their answer."""
         ctx.check()
         STARTED.count(operation)
+        hopeless = self._hopeless
         return self._children.run(
             [str(self.found.path), *self._prefix, *arguments],
             scratch=self._scratch,
@@ -83,4 +87,5 @@ class Commands:
             cwd=cwd,
             ctx=ctx,
             without=self._without,
+            hopeless=(lambda said: hopeless(operation, said)) if hopeless is not None else None,
         )

@@ -26,6 +26,8 @@ class Row:
     """``create``, ``restore``, ``delete``, ``list``, ``connect``, ``authorize``, ``gc``, ``verify``; empty for every one."""
     code: int | None = None
     """Exit code, negative for a signal; None for any but 0."""
+    given_up: bool = False
+    """For commands that were ended because of what they had said, whatever their exit code then was; other rows do not fit these."""
     text: str = ""
     """Regular expression that its output (stderr, then stdout) must hold; empty for any."""
     since: Version = ()
@@ -40,7 +42,8 @@ class Row:
     def fits(self, operation: str, done: Completed, version: Version) -> bool:
         return (
             (not self.operations or operation in self.operations)
-            and (done.returncode == self.code if self.code is not None else done.returncode != 0)
+            and done.given_up == self.given_up
+            and (done.given_up or (done.returncode == self.code if self.code is not None else done.returncode != 0))
             and self.since <= version
             and (not self.before or version < self.before)
             and (not self.text or re.search(self.text, f"{done.stderr}\n{done.stdout}") is not None)

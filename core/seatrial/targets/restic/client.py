@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from seatrial.children import Completed
@@ -29,8 +28,6 @@ from seatrial.verdicts import Outcome
 
 LOCK_RETRY_S = 10.0
 """How long a command waits for a prune to end before it is FAILED(contended)."""
-REFUSED_S = 5.0
-"""An append-only server refuses at once, and yet restic 0.14 asks it again for 43 s, its exclusive lock held."""
 _CACHED = ("index", "snapshots", "data")
 
 
@@ -98,11 +95,10 @@ class ResticClient:
     def delete(self, ctx: Context, snapshot_id: str) -> None:
         run, access = self._connected()
         append_only = self._around.preset.restic.append_only
-        limited = ctx.within(REFUSED_S + LOCK_RETRY_S) if append_only else ctx
         locked(
             ctx,
             access,
-            lambda: run.attempt(limited, "delete", "forget", *self._waiting, snapshot_id),
+            lambda: run.attempt(ctx, "delete", "forget", *self._waiting, snapshot_id),
             lambda done: delete_error(run, done, append_only=append_only),
         )
 
@@ -153,21 +149,17 @@ class ResticClient:
 
 
 def restore_error(run: Commands, done: Completed) -> OperationError | None:
-    """By the table; one that was ended by what it had complained of, because a restore changes nothing and restic repeats what cannot
-    be: it asks for a lost pack for 43 s (0.14)."""
+    """By the table, with the file that it was about."""
     error = run.error_of("restore", done)
-    if error is not None and error.cause == "timeout":
-        told = run.error_of("restore", replace(done, returncode=1, timed_out=False))
-        error = told if told is not None and told.cause == "missing-data" else error
     if error is not None:
         error.path = output.failed_path(done.stderr)
     return error
 
 
 def delete_error(run: Commands, done: Completed, *, append_only: bool) -> OperationError | None:
-    """By the table. What an append-only server refuses is part of the trade, and settled by its first answer."""
+    """By the table. What an append-only server refuses is part of the trade."""
     error = run.error_of("delete", done)
-    if append_only and error is not None and (error.cause == "denied" or output.is_refused(done)):
+    if append_only and error is not None and error.cause == "denied":
         return OperationError(error.what, cause="append-only", outcome=Outcome.FAILED, where=error.where)
     return error
 

@@ -39,6 +39,7 @@ _STOP_GRACE_S = 5.0
 _USERS_S = 10.0
 """Until a server has read its users again."""
 _POLL_S = 0.02
+_CONNECTIONS = 2
 _ASK = urllib3.Timeout(connect=5.0, read=10.0)
 
 
@@ -244,6 +245,8 @@ class ProgramFront:
         self._pool = urllib3.HTTPSConnectionPool(
             "127.0.0.1",
             self._port,
+            maxsize=_CONNECTIONS,
+            block=True,  # many threads share them; a further connection would be made and thrown away
             cert_reqs="CERT_NONE",  # the pin is stricter than any authority
             assert_fingerprint=self.server_fingerprint(),
             retries=False,

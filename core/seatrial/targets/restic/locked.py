@@ -15,7 +15,9 @@ from seatrial.targets.embedded.repository.locks import KnownLocks, unlock
 from seatrial.targets.embedded.repository.repository import Repository
 from seatrial.targets.embedded.rest import RestStore
 from seatrial.targets.protocols import Access
+from seatrial.targets.restic.outcomes import LOCK_VANISHED
 
+ATTEMPTS = 5
 _UNLOCK_S = 10.0
 
 
@@ -36,19 +38,23 @@ def remove_dead_locks(ctx: Context, access: Access, *, all_of_them: bool = False
 def locked(
     ctx: Context, access: Access, attempt: Callable[[], Completed], error_of: Callable[[Completed], OperationError | None]
 ) -> Completed:
-    """``attempt``, judged by ``error_of``, whose error is raised. The lock of one that was killed (before 0.17 TERM kills) is removed;
-    where a dead one's lock was in the way, it is attempted once more."""
-    done = attempt()
-    error = error_of(done)
-    contended = error is not None and error.cause == "contended"
-    if contended or done.returncode < 0 or done.timed_out or done.cancelled:
-        removed = _tidy(ctx, access)
-        if contended and removed:
-            done = attempt()
-            error = error_of(done)
-    if error is not None:
-        raise error
-    return done
+    """``attempt``, judged by ``error_of``, whose error is raised at the end.
+
+    The lock of one that was killed (before 0.17 TERM kills) is removed. Where a dead one's lock was in the way, and where it waited for
+    a lock that is gone, it is attempted again.
+    """
+    for left in reversed(range(ATTEMPTS)):
+        done = attempt()
+        error = error_of(done)
+        cause = error.cause if error is not None else ""
+        killed = done.returncode < 0 or done.timed_out or done.cancelled or done.given_up
+        removed = _tidy(ctx, access) if killed or cause == "contended" else 0
+        if error is None:
+            return done
+        if not left or not (cause == LOCK_VANISHED or (cause == "contended" and removed)):
+            raise error
+        ctx.check()
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _tidy(ctx: Context, access: Access) -> int:

@@ -6,18 +6,65 @@ locked, or by an answer that settles it.
 
 from __future__ import annotations
 
+import re
+
 from seatrial.targets.programs.outcomes import OutcomeTable, Row
 from seatrial.verdicts import Outcome
 
 CODES_SINCE = (0, 17)
 """Exit codes 10 and 11; 12 since 0.17.1."""
+_GIVES_UP_SINCE = (0, 17)
+"""Until then restic repeats for 43 s what was answered 403 or 404, its lock held."""
+LOCK_VANISHED = "lock-vanished"
+"""To be done again at once."""
 _CREATE, _DELETE, _RESTORE = frozenset({"create"}), frozenset({"delete"}), frozenset({"restore"})
 _READS = frozenset({"restore", "list", "verify"})
-_OPENING = r"(?s)unable to open config file: .*"
+_OPENING = r"unable to open config file: [\s\S]*"
+_AGAIN, _AGAIN_AND_AGAIN = r"returned error, retrying after \S+: .*", r"returned error, retrying after (\d{2,}|[4-9])\.\S+: .*"
+"""The second one after some 7 s of trying."""
+_LOCK_VANISHED = r"Load\(<lock/\w+>\S* \S+ \S+ returned error, retrying after ([\d.]+ms|[1-5]\.\d+s): .*does not exist\s*\Z"
+"""The last thing it said, and not near the end of its 43 s, after which it goes on without that lock: nothing but locking has happened."""
+_NOT_ALLOWED = r"Remove\(<snapshot/\w+>\) " + _AGAIN + r"\b403\b"
+_PACK_LOST = r"Load\(<data/\w+>\S* \S+ \S+ " + _AGAIN_AND_AGAIN + "does not exist"
+_NOBODY_THERE = r"Stat\(<config/>\) " + _AGAIN_AND_AGAIN + "connection refused"
 _NO_SUCH_SNAPSHOT = r"no matching ID found|failed to load snapshot \w+: (<|\\u003c)snapshot/\w+(>|\\u003e) does not exist"
 
 TABLE = OutcomeTable(
     rows=(
+        Row(
+            given_up=True,
+            text=_LOCK_VANISHED,
+            before=_GIVES_UP_SINCE,
+            outcome=Outcome.FAILED,
+            cause=LOCK_VANISHED,
+            recognised="given up: asked again for a lock that somebody has given back; it had not begun by then",
+        ),
+        Row(
+            operations=_DELETE,
+            given_up=True,
+            text=_NOT_ALLOWED,
+            before=_GIVES_UP_SINCE,
+            outcome=Outcome.FAILED,
+            cause="denied",
+            recognised="given up: `forget` was answered 403, and asked again",
+        ),
+        Row(
+            operations=_READS,
+            given_up=True,
+            text=_PACK_LOST,
+            before=_GIVES_UP_SINCE,
+            outcome=Outcome.FAILED,
+            cause="missing-data",
+            recognised="given up: asked for a pack that is not there, for 7 s",
+        ),
+        Row(
+            given_up=True,
+            text=_NOBODY_THERE,
+            since=_GIVES_UP_SINCE,
+            outcome=Outcome.FAILED,
+            cause="unreachable",
+            recognised="given up: opening the repository found nobody there, for 7 s",
+        ),
         Row(code=11, since=CODES_SINCE, outcome=Outcome.FAILED, cause="contended", recognised="exit code 11: the lock was refused"),
         Row(
             code=1,
@@ -91,15 +138,6 @@ TABLE = OutcomeTable(
             recognised="`forget` with exit code 3: the server answered 403",
         ),
         Row(
-            operations=_DELETE,
-            code=1,
-            text="blob not removed, server response: 403 ",
-            before=CODES_SINCE,
-            outcome=Outcome.FAILED,
-            cause="denied",
-            recognised="`forget` with exit code 1: every attempt was answered 403",
-        ),
-        Row(
             operations=_CREATE,
             code=3,
             outcome=Outcome.UNKNOWN,
@@ -133,7 +171,7 @@ TABLE = OutcomeTable(
         Row(
             operations=_READS,
             code=1,
-            text=r"(<|\\u003c)data/\w+(>|\\u003e).* does not exist|(?i)\b404\b|not found in (the )?(index|repository)",
+            text=r"(<|\\u003c)data/\w+(>|\\u003e).* does not exist|\b404\b|not found in (the )?(index|repository)",
             outcome=Outcome.FAILED,
             cause="missing-data",
             recognised="exit code 1: a pack or blob is not there",
@@ -148,3 +186,10 @@ TABLE = OutcomeTable(
         ),
     )
 )
+
+
+def hopeless(operation: str, said: str) -> bool:
+    """Whether a command goes on trying what cannot come true, by what it has said on stderr so far."""
+    return any(
+        row.given_up and (not row.operations or operation in row.operations) and re.search(row.text, said) is not None for row in TABLE.rows
+    )

@@ -117,12 +117,11 @@ def problems(done: Completed) -> list[str]:
 def is_damage(done: Completed) -> bool:
     """Whether a ``check`` says that something is damaged, and not that it could not look. One that was ended may have said so before."""
     errors = [summary.get("num_errors", 0) for summary in messages(done.stdout, "summary")]
-    return any(errors) or "repository contains errors" in done.stderr or (done.timed_out and _DAMAGE.search(done.stderr) is not None)
-
-
-def is_refused(done: Completed) -> bool:
-    """Whether a deletion that was ended had been answered 403 by then."""
-    return "not removed, server response: 403 " in done.stderr
+    return (
+        any(errors)
+        or "repository contains errors" in done.stderr
+        or ((done.timed_out or done.given_up) and _DAMAGE.search(done.stderr) is not None)
+    )
 
 
 def failed_path(stderr: str) -> str:

@@ -11,7 +11,7 @@ from seatrial.targets.embedded.private import make_private_directory
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found, Program, Version
 from seatrial.targets.protocols import Access
-from seatrial.targets.restic.outcomes import TABLE
+from seatrial.targets.restic.outcomes import TABLE, hopeless
 
 RESTIC = Program(
     name="restic",
@@ -72,4 +72,6 @@ def commands(
         "XDG_CACHE_HOME": str(home),
         "TMPDIR": str(home),
     }
-    return Commands(found, TABLE, children, scratch=home, env=dict(inherited) | env, without=WITHOUT, prefix=("--json", *arguments))
+    return Commands(
+        found, TABLE, children, scratch=home, env=dict(inherited) | env, without=WITHOUT, prefix=("--json", *arguments), hopeless=hopeless
+    )
