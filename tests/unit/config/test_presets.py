@@ -9,9 +9,11 @@ import pytest
 from seatrial.config.data import builtin, checkout
 from seatrial.config.loader import LoadedConfig, load_config
 from seatrial.config.model import GIB, KIB, MIB, ActionName, Preset
+from seatrial.targets.registry import target_names
 
 SHIPPED = (
     "smoke",
+    "all-targets",
     "many-small-files",
     "one-large-file",
     "small-files-across-tree",
@@ -21,7 +23,7 @@ SHIPPED = (
     "soak",
     "swarm",
 )
-REFERENCE = SHIPPED[1:7]
+REFERENCE = SHIPPED[2:8]
 A = ActionName
 
 
@@ -119,6 +121,13 @@ def test_smoke_fits_half_a_minute_and_is_lively(loaded: LoadedConfig) -> None:
     assert preset.options.gc.mode == "window"
     assert preset.options.write.oddities
     assert preset.options.write.max_num_files_per_write * preset.options.write.max_file_size <= 8 * MIB
+
+
+def test_all_targets_are_those_of_ours_each_with_the_smoke_preset(loaded: LoadedConfig) -> None:
+    preset = loaded.preset("all-targets")
+    assert preset.all_targets == ("embedded", "kopia", "restic", "borg")
+    assert set(preset.all_targets) <= set(target_names())
+    assert preset.mix == loaded.preset("smoke").mix
 
 
 def test_soak_is_a_working_day_and_keeps_off_a_full_disk(loaded: LoadedConfig) -> None:
