@@ -109,6 +109,8 @@ class Traits:
     """Smallest content-defined chunk: runs of POOL blocks are at least this long."""
     keeps: frozenset[str]
     """Of: mtime, file-mtime (not of directories), mode, xattr, hardlink, sparse, owner, odd-names."""
+    loses: frozenset[str] = frozenset()
+    """Of what all others keep, so that it is not written for it: odd-links (symlinks whose target is no UTF-8)."""
     client_memory_bytes: int
     """Of one client at work; caps how many run at a time."""
     deleted_in_gc: str

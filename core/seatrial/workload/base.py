@@ -35,7 +35,8 @@ class Written:
 class RandomFileWriter(ABC):
     """A ``FileWriter`` over one directory, which it makes; one that has something in it already is refused, for it will be deleted.
 
-    ``client_id`` names the owner in what is written. ``odd_names`` says whether the target keeps any name that the file system does.
+    ``client_id`` names the owner in what is written. ``odd_names`` says whether the target keeps any name that the file system does,
+    ``odd_links`` whether any link target.
     ``locks`` may be shared with whoever reads the directory meanwhile. Threading: one thread at a time, except ``data_directory``.
     """
 
@@ -45,11 +46,12 @@ class RandomFileWriter(ABC):
         client_id: str,
         *,
         odd_names: bool = True,
+        odd_links: bool = True,
         locks: PathLock | None = None,
         free_bytes: Callable[[Path], int] = tree.free_bytes,
     ) -> None:
         self._directory = directory.absolute()
-        self._client_id, self._odd_names = client_id, odd_names
+        self._client_id, self._odd_names, self._odd_links = client_id, odd_names, odd_links
         self._locks, self._free_bytes = locks or PathLock(), free_bytes
         with _our_errors(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -136,7 +138,9 @@ class RandomFileWriter(ABC):
 
     def _make_oddities(self, directory: Path, generation: int) -> Oddities:
         prefix = self._prefix(directory)
-        return make_oddities(directory, lambda name: self._own(prefix + name, generation), odd_names=self._odd_names)
+        return make_oddities(
+            directory, lambda name: self._own(prefix + name, generation), odd_names=self._odd_names, odd_links=self._odd_links
+        )
 
     def _prefix(self, directory: Path) -> bytes:
         """What stands before the name of a file in ``directory``, relative to the data directory."""

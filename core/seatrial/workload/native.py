@@ -44,10 +44,11 @@ class NativeFileWriter(RandomFileWriter):
         *,
         pool_seed: int = 0,
         odd_names: bool = True,
+        odd_links: bool = True,
         locks: PathLock | None = None,
         free_bytes: Callable[[Path], int] = tree.free_bytes,
     ) -> None:
-        super().__init__(directory, client_id, odd_names=odd_names, locks=locks, free_bytes=free_bytes)
+        super().__init__(directory, client_id, odd_names=odd_names, odd_links=odd_links, locks=locks, free_bytes=free_bytes)
         self._chunk_bytes = chunk_bytes
         self._pool_identity = make_pool(pool_seed, chunk_bytes)
         self._pool = Stream(self._pool_identity)

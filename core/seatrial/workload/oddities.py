@@ -53,16 +53,17 @@ class Oddities:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def make_oddities(directory: Path, own: OwnContent, *, odd_names: bool = True) -> Oddities:
+def make_oddities(directory: Path, own: OwnContent, *, odd_names: bool = True, odd_links: bool = True) -> Oddities:
     """Make one of each kind in ``directory / "odd"``, in place of those of an earlier write.
 
-    ``odd_names`` False leaves out names that the target does not keep. Raises ``OSError`` only for a full disk.
+    ``odd_names`` and ``odd_links`` False leave out names and link targets that the target does not keep.
+    Raises ``OSError`` only for a full disk.
     """
     place = directory / os.fsdecode(DIRECTORY)
     tree.remove(place)
     place.mkdir()
     result = Oddities()
-    makers = _makers(place, lambda name: own(DIRECTORY + b"/" + name), odd_names=odd_names)
+    makers = _makers(place, lambda name: own(DIRECTORY + b"/" + name), odd_names=odd_names, odd_links=odd_links)
     for kind, make in makers:
         with _recorded(kind, result):
             make()
@@ -83,13 +84,13 @@ def _recorded(kind: str, result: Oddities) -> Iterator[None]:
         result.made.append(kind)
 
 
-def _makers(place: Path, own: OwnContent, *, odd_names: bool) -> Iterator[tuple[str, Callable[[], object]]]:
+def _makers(place: Path, own: OwnContent, *, odd_names: bool, odd_links: bool) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "empty file", (place / "empty").touch
     yield "empty directory", (place / "empty-directory").mkdir
     yield "symlink", partial((place / "link").symlink_to, "empty")
     yield "symlink to a directory", partial((place / "link-to-directory").symlink_to, "empty-directory")
     yield "dangling symlink", partial((place / "dangling").symlink_to, "../nowhere/at all")
-    yield "symlink, target not UTF-8", partial((place / "link-not-utf8").symlink_to, os.fsdecode(b"latin1-\xe9\xff"))
+    yield "symlink, target not UTF-8", partial(_odd_link, place / "link-not-utf8", odd_links=odd_links)
     yield "hard link", partial(_hard_link, place, own)
     yield "sparse file", partial(_sparse, place / "sparse", own(b"sparse"))
     yield "sticky directory", partial(_directory, place, "sticky", 0o1777, own)
@@ -132,6 +133,12 @@ def _mode(path: Path, own: Stream, mode: int) -> None:
     if path.stat().st_mode & 0o7777 != mode:
         path.unlink()
         raise _Refused("the file system drops this mode")
+
+
+def _odd_link(path: Path, *, odd_links: bool) -> None:
+    if not odd_links:
+        raise _Refused("the target does not keep odd link targets")
+    path.symlink_to(os.fsdecode(b"latin1-\xe9\xff"))
 
 
 def _named(place: Path, name: bytes, own: OwnContent, *, odd_names: bool) -> None:

@@ -18,8 +18,8 @@ from seatrial.workload.native import NativeFileWriter
 OPTIONS = WriteOptions(max_dir_depth=0, max_num_files_per_write=1, max_file_size=4096, oddities=True)
 
 
-def write(tmp_path: Path, *, odd_names: bool = True) -> tuple[Path, dict[str, object]]:
-    writer = NativeFileWriter(tmp_path / "data", "client-1", 4096, odd_names=odd_names)
+def write(tmp_path: Path, *, odd_names: bool = True, odd_links: bool = True) -> tuple[Path, dict[str, object]]:
+    writer = NativeFileWriter(tmp_path / "data", "client-1", 4096, odd_names=odd_names, odd_links=odd_links)
     used = writer.write_random_files(Context(), OPTIONS, 1)
     writer.write_random_files(Context(), OPTIONS, 2)
     return tmp_path / "data/odd", used
@@ -51,6 +51,13 @@ def test_names_that_the_target_does_not_keep_are_left_out(tmp_path: Path) -> Non
     assert isinstance(skipped, dict)
     assert skipped["name newline"] == "the target does not keep odd names"
     assert all(path.name.isascii() for path in odd.iterdir())
+
+
+def test_link_targets_that_the_target_does_not_keep_are_left_out(tmp_path: Path) -> None:
+    odd, used = write(tmp_path, odd_links=False)
+    assert used["oddities-skipped"]["symlink, target not UTF-8"] == "the target does not keep odd link targets"  # type: ignore[index]  # its form is the journal's
+    assert not (odd / "link-not-utf8").is_symlink()
+    assert (odd / "dangling").is_symlink()
 
 
 def test_what_the_file_system_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

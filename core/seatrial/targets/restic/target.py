@@ -24,9 +24,13 @@ class ResticTarget:
         chunk_bytes=512 * 1024,
         keeps=frozenset({"mtime", "mode", "xattr", "hardlink", "owner", "odd-names"}),
         programs=(RESTIC, REST_SERVER, RCLONE),
+        loses=frozenset({"odd-links"}),
         client_memory_bytes=150 * MIB,
         deleted_in_gc="packs, or parts of packs, that no snapshot refers to",
-        tolerances=("deleting a snapshot takes the exclusive lock, so that it waits until no other action is under way",),
+        tolerances=(
+            "deleting a snapshot takes the exclusive lock, so that it waits until no other action is under way",
+            "versions before 0.16 restore a link whose target is no UTF-8 with another target",
+        ),
     )
 
     def availability(self, preset: Preset) -> Availability:
