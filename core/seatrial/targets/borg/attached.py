@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from seatrial.children import Child
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.model import ActionName, GcOptions
 from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError, TargetError
+from seatrial.history.events import ServerEvent
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.targets.borg.command import PREFIX, own_places
 from seatrial.targets.borg.maintenance import Maintenance
@@ -28,13 +30,16 @@ class AttachedBorgServer:
     ``BORG_PASSPHRASE``, ``BORG_RSH``, keys and ``~/.ssh`` are the user's and never pass through here. Threading: any thread; immutable.
     """
 
-    absent: Mapping[ActionName, str] = {
-        ActionName.GC: "compact would make for good whatever others have deleted",
-        ActionName.REMOVE_CLIENT: "its keys are not ours to take away",
-    }
+    absent: Mapping[ActionName, str] = MappingProxyType(
+        {
+            ActionName.GC: "compact would make for good whatever others have deleted",
+            ActionName.VERIFY_REPOSITORY: "check would lock others out for as long as it reads",
+            ActionName.REMOVE_CLIENT: "its keys are not seatrial's to take away",
+        }
+    )
 
     def __init__(self, around: Surroundings, borg: Found, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._url, self._clock = around.preset.server, clock
+        self._url, self._clock, self._emit = around.preset.server, clock, around.emit
         home = around.base / "server"
         environment = own_places(home, self._url)
         self._maintenance = Maintenance(
@@ -51,6 +56,7 @@ class AttachedBorgServer:
                 where=self._url,
                 remedy="it must exist, BORG_PASSPHRASE must be set where it is encrypted, and ssh must let you in without asking",
             ) from error
+        self._emit(ServerEvent(state="ready", address=self._url, detail="attached: it was there before us and stays"))
 
     def restart(self) -> None:
         raise HarnessError("it is not ours to start", where=_WHERE)
@@ -72,7 +78,7 @@ class AttachedBorgServer:
         raise HarnessError(self.absent[ActionName.GC], where=_WHERE)
 
     def verify(self, ctx: Context) -> Verification:
-        return self._maintenance.check(ctx)
+        raise HarnessError(self.absent[ActionName.VERIFY_REPOSITORY], where=_WHERE)
 
     def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
         return self._maintenance.list(ctx)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from seatrial.children import Child
 from seatrial.clock import SYSTEM_CLOCK, Clock
@@ -34,7 +35,7 @@ class BorgServer:
     Threading: any thread; ``_lock`` guards the clients' keys.
     """
 
-    absent: Mapping[ActionName, str] = {}
+    absent: Mapping[ActionName, str] = MappingProxyType({})
 
     def __init__(self, around: Surroundings, borg: Found, sshd: Found, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._around, self._borg, self._clock = around, borg, clock
