@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import signal
 import socket
 import stat
@@ -14,7 +16,7 @@ import pytest
 
 from seatrial.children import Children
 from seatrial.config.model import Preset
-from seatrial.errors import TargetError
+from seatrial.errors import TargetError, UsageError
 from seatrial.history.events import Event, ServerEvent
 from seatrial.targets.borg import sshd as module
 from seatrial.targets.borg.keys import KeyPair, fingerprint_of, new_key
@@ -195,6 +197,20 @@ def test_newer_servers_do_not_punish_a_whole_address_for_one_refusal(bench: Benc
     assert "PerSourcePenalties no" in newer._configuration("token")
     older = Sshd(bench.around, Found(path=SSHD.find().path, version="9.2p1"), bench.place, {})
     assert "PerSourcePenalties" not in older._configuration("token")
+
+
+@pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false", "/no/such/shell"])
+def test_a_user_who_may_not_log_in_is_told(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = pwd.struct_passwd(("daemon", "x", os.geteuid(), 1, "", "/", shell))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: entry)
+    with pytest.raises(UsageError, match=f"daemon may not log in, its shell is {shell}"):
+        user_name()
+
+
+def test_a_user_without_a_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54_321)
+    with pytest.raises(UsageError, match="user 54321 has no name"):
+        user_name()
 
 
 def test_a_signal_that_ends_it_is_in_the_journal(bench: Bench) -> None:

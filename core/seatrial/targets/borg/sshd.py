@@ -34,6 +34,7 @@ SESSION_VARIABLE = "SEATRIAL_SSHD"
 """In the environment of all that a client's connection starts: which start of which server it belongs to."""
 CLIENT_VARIABLE = "SEATRIAL_CLIENT"
 """Whose connection it is; stands in the log where a session begins."""
+_NO_SHELLS = frozenset({"nologin", "false"})
 _STOP_GRACE_S = 2.0
 _SESSIONS_S = 5.0
 _CHECK_S = 20.0
@@ -43,16 +44,24 @@ _NO_PRIVSEP = re.compile(r"Missing privilege separation directory: (/\S+)")
 
 
 def user_name() -> str:
-    """Whose login it is. ``UsageError`` where the system has no name for us."""
+    """Whose login it is. ``UsageError`` where sshd would let us in under no name: there is none, or its shell is none."""
     number = os.geteuid()
     try:
-        return pwd.getpwuid(number).pw_name
+        entry = pwd.getpwuid(number)
     except KeyError:
         raise UsageError(
             f"user {number} has no name on this system, and sshd lets in nobody without one",
             where="borg target",
             remedy="run as a user who stands in /etc/passwd",
         ) from None
+    shell = Path(entry.pw_shell or "/bin/sh")
+    if shell.name in _NO_SHELLS or not os.access(shell, os.X_OK):
+        raise UsageError(
+            f"{entry.pw_name} may not log in, its shell is {shell}, and sshd runs what it runs by the shell",
+            where="borg target",
+            remedy="run as a user with a shell",
+        )
+    return entry.pw_name
 
 
 class Sshd:
