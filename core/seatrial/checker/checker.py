@@ -21,7 +21,7 @@ from seatrial.history.reconcile import LATE, LOST, PHANTOM, Reconciliation
 from seatrial.targets.protocols import CreateStats, EventSink, ListedSnapshot, Traits, Verification
 from seatrial.verdicts import Verdict
 
-TOLERATED = frozenset({"contended", "no-space", "cancelled"})
+TOLERATED = frozenset({"contended", "no-space", "cancelled", "append-only"})
 """Causes that are part of the trade: counted, no finding."""
 
 

@@ -70,8 +70,11 @@ class EmbeddedServer:
         limits: Limits | None = None,
         clock: Clock = SYSTEM_CLOCK,
         program: Sequence[str] = (*_PROGRAM, "serve"),
+        append_only: bool = False,
     ) -> None:
-        """``program`` is what serves; another one is for proving that its defects are caught."""
+        """``program`` is what serves; another one is for proving that its defects are caught. ``append_only``: clients delete nothing but
+        locks."""
+        self._append_only = append_only
         self._program = program
         self._around, self._limits, self._clock = around, limits or Limits(), clock
         self._home = around.base / "server"
@@ -182,6 +185,7 @@ class EmbeddedServer:
             bind_retry_s=bind_retry_s,
             fsync=settings.fsync,
             quota_bytes=settings.quota_bytes,
+            append_only=self._append_only,
             admin=Admin(user=_ADMIN, password_sha256=digest_of(self._admin_password)),
             limits=self._limits,
         )

@@ -74,10 +74,11 @@ class ResticClient:
         self._commands = None
 
     def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
-        """From within the directory, so that what is stored is its content, wherever it lies."""
+        """From within the directory, so that what is stored is its content, wherever it lies. An empty one restic takes by its path only."""
         run, access = self._connected()
         ctx.progress.start("upload")
-        arguments = ("backup", "--tag", f"{OPERATION_TAG}={op}", "--host", access.user, *self._waiting, ".")
+        what = "." if next(source_dir.iterdir(), None) is not None else str(source_dir.absolute())
+        arguments = ("backup", "--tag", f"{OPERATION_TAG}={op}", "--host", access.user, *self._waiting, what)
         done = locked(
             ctx, access, lambda: run.attempt(ctx, "create", *arguments, cwd=source_dir), lambda done: run.error_of("create", done)
         )

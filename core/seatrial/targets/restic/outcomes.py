@@ -153,6 +153,14 @@ TABLE = OutcomeTable(
             recognised="`backup` with exit code 1: there was nothing to read",
         ),
         Row(
+            operations=_CREATE,
+            code=1,
+            text="snapshot is empty",
+            outcome=Outcome.FAILED,
+            cause="source-empty",
+            recognised="`backup .` of an empty directory: exit code 1 and `snapshot is empty`",
+        ),
+        Row(
             operations=_RESTORE,
             code=1,
             text="no space left on device",

@@ -64,4 +64,4 @@ def served(around: Surroundings) -> ResticServer:
                 raise
             continue
         return ResticServer(around, found, front, on_directory=True)
-    return ResticServer(around, found, EmbeddedServer(around), on_directory=False)
+    return ResticServer(around, found, EmbeddedServer(around, append_only=around.preset.restic.append_only), on_directory=False)

@@ -84,5 +84,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How long a port in use is tried again: for a restart on the same port."""
     fsync: bool = True
     quota_bytes: Annotated[int, Meta(ge=0)] = 0
+    append_only: bool = False
+    """Clients delete nothing but locks."""
     admin: Admin
     limits: Limits = msgspec.field(default_factory=Limits)

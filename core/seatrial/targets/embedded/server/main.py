@@ -86,7 +86,15 @@ def serve(config: ServerConfig, log: ServerLog, clock: Clock) -> None:
         ready = Ready(pid=os.getpid(), url=_url(listening, config.name), fingerprint=identity.fingerprint)
         peers, tally = Peers(config.limits, log, clock), Tally()
         service = Service(
-            store=store, users=users, routes=Routes(config.name), peers=peers, tally=tally, limits=config.limits, log=log, clock=clock
+            store=store,
+            users=users,
+            routes=Routes(config.name),
+            peers=peers,
+            tally=tally,
+            limits=config.limits,
+            log=log,
+            clock=clock,
+            append_only=config.append_only,
         )
         listener = Listener(
             listening=listening,

@@ -31,6 +31,7 @@ _RANGE = re.compile(rb"bytes=([0-9]{1,19})-([0-9]{1,19})?")
 _CHALLENGE = (b"WWW-Authenticate", b'Basic realm="seatrial"')
 _CLIENT_WRITES = frozenset((BlobType.DATA, BlobType.INDEX, BlobType.SNAPSHOTS, BlobType.LOCKS))
 _CLIENT_DELETES = frozenset((BlobType.SNAPSHOTS, BlobType.LOCKS))
+_APPENDER_DELETES = frozenset((BlobType.LOCKS,))
 
 Body = Callable[[int], Iterator[Chunk]]
 """The request's body, read up to a limit, each chunk good until the next is asked for (``Wire.body``)."""
@@ -61,10 +62,21 @@ class Service:
     """Answers requests. Threading: any thread; all state is in the parts it was made of."""
 
     def __init__(
-        self, *, store: BlobStore, users: Users, routes: Routes, peers: Peers, tally: Tally, limits: Limits, log: ServerLog, clock: Clock
+        self,
+        *,
+        store: BlobStore,
+        users: Users,
+        routes: Routes,
+        peers: Peers,
+        tally: Tally,
+        limits: Limits,
+        log: ServerLog,
+        clock: Clock,
+        append_only: bool = False,
     ) -> None:
         self._store, self._users, self._routes, self._peers = store, users, routes, peers
         self._tally, self._limits, self._log, self._clock = tally, limits, log, clock
+        self._client_deletes = _APPENDER_DELETES if append_only else _CLIENT_DELETES
         self._never = threading.Event()
 
     def serve(self, request: Request, body: Body, peer: Peer) -> Served:
@@ -88,7 +100,7 @@ class Service:
         handler, methods = self._handlers(route)
         if request.method not in methods:
             return _text(405, "method not allowed", (b"Allow", ", ".join(methods).encode()))
-        if not _may(role, request.method, route):
+        if not self._may(role, request.method, route):
             return _text(403, "this user may not do that")
         try:
             return handler(request, route, body)
@@ -107,6 +119,19 @@ class Service:
         except OSError as error:
             self._log.error("storage", method=request.method, path=request.target, error=error)
             return _text(500, "storage error")
+
+    def _may(self, role: Role, method: str, route: Route) -> bool:
+        if role is Role.ADMIN:
+            return True
+        if route.place not in (Place.BLOB, Place.LIST):
+            return False
+        match method:
+            case "POST":
+                return route.blob_type in _CLIENT_WRITES
+            case "DELETE":
+                return route.blob_type in self._client_deletes
+            case _:
+                return True
 
     def _handlers(self, route: Route) -> tuple[Callable[[Request, Route, Body], Answer], tuple[str, ...]]:
         match route.place:
@@ -206,20 +231,6 @@ class Service:
             return _text(403, "the administrator's name is taken")
         self._log.info("user-added", user=route.name)
         return _text(200, "")
-
-
-def _may(role: Role, method: str, route: Route) -> bool:
-    if role is Role.ADMIN:
-        return True
-    if route.place not in (Place.BLOB, Place.LIST):
-        return False
-    match method:
-        case "POST":
-            return route.blob_type in _CLIENT_WRITES
-        case "DELETE":
-            return route.blob_type in _CLIENT_DELETES
-        case _:
-            return True
 
 
 def _verified(chunks: Iterable[Chunk], name: str) -> Iterator[Chunk]:
