@@ -21,6 +21,7 @@ class ClientSlot:
         self.busy = threading.Lock()
         self.actions = 0
         self.wrote_since_snapshot = False
+        self.program = ""
         self._clock = clock
         self._now: tuple[ClientState, str, str, float, Progress] = ("joining", "", "", clock.monotonic_s(), ctx.progress)
 
@@ -64,6 +65,10 @@ class ClientSlots:
             slot = ClientSlot(len(self._slots), ctx, self._clock)
             self._slots[client_id] = slot
             return slot
+
+    def programs(self) -> dict[str, str]:
+        """What acts as each client, by client id, of those whose target tells."""
+        return {slot.ctx.client.id: slot.program for slot in self.all() if slot.ctx.client is not None and slot.program}
 
     def all(self) -> list[ClientSlot]:
         with self._lock:

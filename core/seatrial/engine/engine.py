@@ -70,8 +70,15 @@ class Engine:
         directory = self.scene.snapshotter.connect(ctx)
         data_directory = self.scene.writer.data_directory(ctx)
         slot = self.clients.add(client.id, ctx)
+        slot.program = self.scene.snapshotter.program(ctx)
         self.scene.emit(
-            ClientJoined(client=client.id, index=slot.index, data_directory=str(data_directory), cache_directory=str(directory))
+            ClientJoined(
+                client=client.id,
+                index=slot.index,
+                data_directory=str(data_directory),
+                cache_directory=str(directory),
+                program=slot.program,
+            )
         )
         slot.enter("idle")
         return slot

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from seatrial.config.model import ActionName
 from seatrial.context import Context, new_client_contexts
@@ -21,18 +22,18 @@ PER_CORE = 2
 """Verifying clients per core: one reads while the other waits for the server."""
 
 
-def one_per_root(rows: Iterable[SnapshotRow]) -> list[SnapshotRow]:
+def one_per_root(rows: Iterable[SnapshotRow], programs: Mapping[str, str] = MappingProxyType({})) -> list[SnapshotRow]:
     """Of snapshots with equal fingerprints only the newest: what it says of the content holds for all of them. Oldest first.
 
-    That each of the others is still listed, and whole as far as the target's own verification goes, is checked apart from this.
+    ``programs`` says what acted as each client: one of each is kept, because two programs store the same in two ways. That each of the
+    others is still listed, and whole as far as the target's own verification goes, is checked apart from this.
     """
-    newest: dict[str, SnapshotRow] = {}
+    newest: dict[tuple[str, str], SnapshotRow] = {}
     for row in rows:
-        known = newest.get(row.root)
-        if not row.root:
-            newest[row.id] = row
-        elif known is None or row.created_end_ns > known.created_end_ns:
-            newest[row.root] = row
+        key = (row.root or row.id, programs.get(row.owner, ""))
+        known = newest.get(key)
+        if known is None or row.created_end_ns > known.created_end_ns:
+            newest[key] = row
     return sorted(newest.values(), key=lambda row: (row.created_end_ns, row.id))
 
 
@@ -46,21 +47,27 @@ def live_rows(ledger: Ledger) -> list[SnapshotRow]:
 class Sweep:
     """Restores rows by fresh clients, which own nothing and begin with empty caches: what they read, they read in this phase.
 
-    Threading: ``rows`` is guarded by ``lock``.
+    Where clients are of several programs, what one program made is restored by another. Threading: ``rows`` is guarded by ``lock``.
     """
 
     engine: Engine
     rows: list[SnapshotRow]
     """Still to do, last first."""
     lock: threading.Lock
+    programs: Mapping[str, str]
+    """What acted as each client of this run, where there are several programs; else empty."""
 
     @classmethod
     def of(cls, engine: Engine, rows: Iterable[SnapshotRow]) -> Sweep:
-        return cls(engine, list(rows)[::-1], threading.Lock())
+        known = engine.clients.programs()
+        programs = known if len(set(known.values())) > 1 else {}
+        return cls(engine, one_per_root(rows, programs)[::-1], threading.Lock(), programs)
 
     def run(self, ctx: Context) -> None:
         """Until all are done, or ``ctx`` is over: what is left then stays in ``rows``."""
-        verifiers = new_client_contexts(ctx, min(len(self.rows), PER_CORE * core_count()))
+        count = min(len(self.rows), PER_CORE * core_count())
+        # A target gives its programs to its clients in turn: as many verifiers as there are programs are one of each.
+        verifiers = new_client_contexts(ctx, max(count, len(set(self.programs.values()))) if self.rows else 0)
         try:
             run_clients(verifiers, self._work)
         finally:
@@ -69,11 +76,11 @@ class Sweep:
 
     def _work(self, ctx: Context) -> None:
         try:
-            self.engine.join(ctx)
+            own = self.engine.join(ctx).program
         except CancelledError:
             return  # too late to do anything
         self.engine.scene.snapshotter.drop_caches(ctx)
-        while (row := self._next()) is not None:
+        while (row := self._next(own)) is not None:
             try:
                 self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, row.id))
             except (CancelledError, NoSpaceError):
@@ -82,9 +89,13 @@ class Sweep:
             except (OperationError, RobustnessError):
                 continue  # the finding is in the journal, the next row has its turn
 
-    def _next(self) -> SnapshotRow | None:
+    def _next(self, own: str) -> SnapshotRow | None:
+        """The next row that a client of the program ``own`` is to restore."""
         with self.lock:
-            return self.rows.pop() if self.rows else None
+            for place in range(len(self.rows) - 1, -1, -1):
+                if not own or self.programs.get(self.rows[place].owner) != own:
+                    return self.rows.pop(place)
+        return None
 
     def _put_back(self, row: SnapshotRow) -> None:
         with self.lock:
@@ -100,7 +111,7 @@ def verify(harness: TestHarness, ctx: Context, phases: Phases) -> None:
     within = ctx.within(settings.budget_s)
     _settle(harness, within)
     live = live_rows(harness.history.ledger)
-    sweep = Sweep.of(engine, one_per_root(live))
+    sweep = Sweep.of(engine, live)
     total = len(sweep.rows)
     with phases.of("verify", planned_s=settings.budget_s, total=total, detail=f"{len(live)} live snapshots, {total} of them different"):
         harness.server.drop_caches(within)

@@ -47,6 +47,8 @@ class ClientJoined(Base, frozen=True, kw_only=True, tag="client-joined"):
     index: int
     data_directory: str = ""
     cache_directory: str = ""
+    program: str = ""
+    """Name and version of what acts as this client, where the target tells."""
 
 
 class ClientLeft(Base, frozen=True, kw_only=True, tag="client-left"):

@@ -13,7 +13,7 @@ from seatrial.checker.protocols import FingerprintSink
 from seatrial.context import Context
 from seatrial.history.frames import CacheFrame
 from seatrial.multiclient.explained import explained
-from seatrial.targets.protocols import Access, CreateStats, ListedSnapshot, TargetClient
+from seatrial.targets.protocols import Access, CreateStats, ListedSnapshot, TargetClient, program_of
 
 
 class CheckedClientSnapshotter:
@@ -21,6 +21,10 @@ class CheckedClientSnapshotter:
 
     def __init__(self, ctx: Context, client: TargetClient, access: Callable[[str], Access], keeps: frozenset[str]) -> None:
         self._ctx, self._client, self._access, self._keeps = ctx, client, access, keeps
+
+    @property
+    def program(self) -> str:
+        return program_of(self._client)
 
     def connect_client(self, fingerprint: str, user: str) -> None:
         access = self._access(user)

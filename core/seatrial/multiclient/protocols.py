@@ -11,6 +11,10 @@ from seatrial.history.frames import CacheFrame
 class ClientSnapshotter(Snapshotter, Protocol):
     """One client's snapshotter and its connection to the server."""
 
+    @property
+    def program(self) -> str:
+        """Name and version of what acts as this client; empty where the target does not tell."""
+
     def connect_client(self, fingerprint: str, user: str) -> None:
         """Connect to the server whose certificate has this SHA-256."""
 

@@ -63,6 +63,10 @@ class MultiClientSnapshotter:
         member.snapshotter.disconnect_client(user)
         member.snapshotter.connect_client(self._server.server_fingerprint(), user)
 
+    def program(self, ctx: Context) -> str:
+        """Name and version of what acts as the context's client; empty where the target does not tell."""
+        return self._of(ctx).program
+
     def create_snapshot(
         self, ctx: Context, source_dir: Path, op: str, on_fingerprint: FingerprintSink = lambda _: None
     ) -> tuple[str, Fingerprint, CreateStats]:

@@ -229,6 +229,12 @@ class TargetClient(Protocol):
         """Disconnect and remove everything this client keeps on disk. Idempotent."""
 
 
+def program_of(client: TargetClient) -> str:
+    """Name and version of what acts as this client, where its ``program`` tells: not all clients of a target need be the same program.
+    Empty where it does not."""
+    return str(getattr(client, "program", ""))
+
+
 class Target(Protocol):
     """One line in the registry."""
 

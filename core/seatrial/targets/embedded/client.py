@@ -48,6 +48,7 @@ class EmbeddedClient:
     """
 
     def __init__(self, around: Surroundings, directory: Path, shared: SharedRepositories = PROCESS) -> None:
+        self.program = f"seatrial {seatrial_version()}"
         self._limits = around.preset.cache
         self._directory = directory / "cache"
         self._owner = directory.name
@@ -92,9 +93,7 @@ class EmbeddedClient:
             repository = session.repository
             repository.refresh_index(ctx)
             backup = Backup(ctx, repository, lock)
-            snapshot = backup.run(
-                source_dir, username=session.user, tags=[f"{OPERATION_TAG}={op}"], program=f"seatrial {seatrial_version()}"
-            )
+            snapshot = backup.run(source_dir, username=session.user, tags=[f"{OPERATION_TAG}={op}"], program=self.program)
             name, sealed = repository.seal_file(encode_snapshot(snapshot))
             lock.assert_held(ctx)
             progression.stage = Stage.COMMIT

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seatrial.children import Completed
-from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
@@ -38,8 +37,9 @@ class ResticClient:
     Threading: one thread at a time; ``cache_info`` may be called by any.
     """
 
-    def __init__(self, around: Surroundings, found: Found, directory: Path, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._around, self._found, self._clock = around, found, clock
+    def __init__(self, around: Surroundings, found: Found, directory: Path) -> None:
+        self.program = f"restic {found.version}"
+        self._around, self._found = around, found
         self._directory, self._cache = directory, directory / "cache"
         self._owner = directory.name
         self._access: Access | None = None
@@ -74,7 +74,7 @@ class ResticClient:
         self._commands = None
 
     def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
-        """From within the directory, so that what is stored is its content, wherever it lies. An empty one restic takes by its path only."""
+        """From within the directory, so that what is stored is its content, wherever it lies. An empty one goes by its path only."""
         run, access = self._connected()
         ctx.progress.start("upload")
         what = "." if next(source_dir.iterdir(), None) is not None else str(source_dir.absolute())
@@ -158,11 +158,16 @@ def restore_error(run: Commands, done: Completed) -> OperationError | None:
 
 
 def delete_error(run: Commands, done: Completed, *, append_only: bool) -> OperationError | None:
-    """By the table. What an append-only server refuses is part of the trade."""
+    """By the table, and ``part_of_the_trade``."""
     error = run.error_of("delete", done)
-    if append_only and error is not None and error.cause == "denied":
-        return OperationError(error.what, cause="append-only", outcome=Outcome.FAILED, where=error.where)
-    return error
+    return part_of_the_trade(error) if append_only and error is not None else error
+
+
+def part_of_the_trade(error: OperationError) -> OperationError:
+    """What an append-only server refuses, it has to refuse."""
+    if error.cause != "denied":
+        return error
+    return OperationError(error.what, cause="append-only", outcome=error.outcome, where=error.where)
 
 
 def _files_below(directory: Path) -> list[tuple[Path, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from seatrial.config.model import MIB, ActionName, Preset
@@ -16,7 +17,7 @@ from seatrial.targets.restic.server import ResticServer
 
 
 class ResticTarget:
-    """``targets.protocols.Target``. Threading: immutable."""
+    """``targets.protocols.Target``. Threading: any thread; one that has made clients goes on giving them their programs in turn."""
 
     name = "restic"
     traits = Traits(
@@ -33,6 +34,9 @@ class ResticTarget:
         ),
     )
 
+    def __init__(self) -> None:
+        self._made = itertools.count()
+
     def availability(self, preset: Preset) -> Availability:
         found = RESTIC.availability(preset.exe)
         server = preset.restic.server
@@ -47,6 +51,10 @@ class ResticTarget:
         return served(around)
 
     def make_client(self, around: Surroundings, directory: Path) -> TargetClient:
+        if around.preset.restic.clients == "both" and next(self._made) % 2:
+            from seatrial.targets.restic.own import OwnClient  # noqa: PLC0415 (compression and ciphers load with the first client)
+
+            return OwnClient(around, directory)
         return ResticClient(around, RESTIC.find(around.preset.exe), directory)
 
 

@@ -274,7 +274,10 @@ class Restore:
 
 
 def source_tree(ctx: Context, repository: Repository, snapshot: Snapshot, where: str) -> tuple[Node | None, bytes]:
-    """(node, tree id) of the directory that was backed up: the root tree mirrors its whole path."""
+    """(node, tree id) of the directory that was backed up: the root tree mirrors its whole path.
+
+    No node where restic was told to back up ``.``: the root tree is then the directory itself.
+    """
     if len(snapshot.paths) != 1:
         raise RepositoryError(f"a snapshot of {len(snapshot.paths)} paths; only one is restored", cause=Cause.UNSUPPORTED, where=where)
     parts = [os.fsencode(part) for part in snapshot.paths[0].split("/") if part]
@@ -284,12 +287,8 @@ def source_tree(ctx: Context, repository: Repository, snapshot: Snapshot, where:
         found = _follow(ctx, repository, root, parts[start:])
         if found is not None:
             return found
-    if not parts:
-        return None, root
     found = _follow(ctx, repository, root, [None] * len(parts))  # its name was no text, and JSON did not keep it
-    if found is None:
-        raise corrupt(f"the root tree does not contain {snapshot.paths[0]}", where)
-    return found
+    return (None, root) if found is None else found
 
 
 def _follow(ctx: Context, repository: Repository, tree: bytes, parts: list[bytes] | list[None]) -> tuple[Node, bytes] | None:
