@@ -29,6 +29,9 @@ class Action:
     on_the_server: bool = False
     """It acts on the server's repository: whoever asks for it needs no connection."""
 
+    apart: bool = False
+    """It touches the client's own files only: whoever has the repository alone need not wait for it, nor it for them."""
+
     def alone(self, scene: Scene, options: ActionOptions) -> bool:
         """Whether it waits until no other action is under way: exclusive on this target, and not told to contend."""
         if self.name not in scene.traits.exclusive:
@@ -132,9 +135,9 @@ ACTIONS: Mapping[ActionName, Action] = {
         Action(name=ActionName.SNAPSHOT, perform=_snapshot_root, mutates=True),
         Action(name=ActionName.RESTORE, perform=_restore_random),
         Action(name=ActionName.DELETE_SNAPSHOT, perform=_delete_random, mutates=True),
-        Action(name=ActionName.WRITE, perform=_write),
-        Action(name=ActionName.DELETE_SUBDIRECTORY, perform=_delete_subdirectory),
-        Action(name=ActionName.DELETE_FILES, perform=_delete_files),
+        Action(name=ActionName.WRITE, perform=_write, apart=True),
+        Action(name=ActionName.DELETE_SUBDIRECTORY, perform=_delete_subdirectory, apart=True),
+        Action(name=ActionName.DELETE_FILES, perform=_delete_files, apart=True),
         Action(name=ActionName.RESTORE_INTO_DATA, perform=_restore_into_data),
         Action(name=ActionName.GC, perform=_run_gc, mutates=True, on_the_server=True),
         Action(name=ActionName.LIST, perform=_list),

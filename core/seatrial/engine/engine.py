@@ -160,7 +160,7 @@ class Engine:
         op = f"{slot.index}-{number}"
         slot.enter("queued", action.name.value, op)
         try:
-            with self.gate.admit(ctx, alone=action.alone(self.scene, options)) as queue_s:
+            with self.gate.admit(ctx, alone=action.alone(self.scene, options), apart=action.apart) as queue_s:
                 slot.enter("running", action.name.value, op)
                 turn = Turn(
                     ctx=ctx.within(self.preset.action_timeout_s),

@@ -18,10 +18,10 @@ from seatrial.errors import CancelledError
 class _Waiter:
     """One place in the queue. ``admitted`` is guarded by the gate's lock."""
 
-    __slots__ = ("admitted", "alone", "turn")
+    __slots__ = ("admitted", "alone", "apart", "number", "turn")
 
-    def __init__(self, alone: bool) -> None:
-        self.alone = alone
+    def __init__(self, number: int, *, alone: bool, apart: bool) -> None:
+        self.number, self.alone, self.apart = number, alone, apart
         self.admitted = False
         self.turn = threading.Lock()
         self.turn.acquire()
@@ -31,7 +31,8 @@ class Gate:
     """Admits at most ``limit`` holders at a time, in the order in which they came.
 
     A holder who asked to be alone is admitted when nobody else is inside, and nobody overtakes it meanwhile: those inside finish,
-    those behind wait. A paused gate lets nobody in; who is inside goes on.
+    those behind wait. Those who are apart take a place and are otherwise in nobody's way, nor anybody in theirs. A paused gate lets
+    nobody in; who is inside goes on.
 
     Threading: safe from any thread; ``_lock`` guards all fields and is held for a few instructions only.
     """
@@ -42,7 +43,9 @@ class Gate:
         self.limit = limit
         self._lock = threading.Lock()
         self._queue: deque[_Waiter] = deque()
-        self._inside = 0
+        self._apart: deque[_Waiter] = deque()
+        self._arrivals = 0
+        self._inside = self._inside_apart = 0
         self._held_alone = False
         self._paused = False
 
@@ -54,7 +57,7 @@ class Gate:
     @property
     def waiting(self) -> int:
         """How many stand in the queue."""
-        return len(self._queue)
+        return len(self._queue) + len(self._apart)
 
     @property
     def paused(self) -> bool:
@@ -73,17 +76,19 @@ class Gate:
     def turn_away(self) -> None:
         """Send everybody home who still waits: their ``admit`` raises ``CancelledError``. Who is inside goes on."""
         with self._lock:
-            queue, self._queue = self._queue, deque()
-            for waiter in queue:
+            waiters = [*self._queue, *self._apart]
+            self._queue, self._apart = deque(), deque()
+            for waiter in waiters:
                 waiter.turn.release()
 
     @contextmanager
-    def admit(self, ctx: Context, *, alone: bool = False) -> Iterator[float]:
+    def admit(self, ctx: Context, *, alone: bool = False, apart: bool = False) -> Iterator[float]:
         """Wait for a place, give the seconds waited, leave at the end. ``CancelledError`` when cancelled or turned away."""
         began_s = ctx.clock.monotonic_s()
-        waiter = _Waiter(alone)
         with self._lock:
-            self._queue.append(waiter)
+            self._arrivals += 1
+            waiter = _Waiter(self._arrivals, alone=alone, apart=apart)
+            self._queue_of(waiter).append(waiter)
             self._admit_next()
         # Race: cancellation, admission and turning away all release the turn. Each first takes the waiter out of the queue under
         # the gate's lock, so only one of them does.
@@ -100,26 +105,36 @@ class Gate:
 
     def _wake(self, waiter: _Waiter) -> None:
         with self._lock:
-            if waiter in self._queue:
-                self._queue.remove(waiter)
+            queue = self._queue_of(waiter)
+            if waiter in queue:
+                queue.remove(waiter)
                 waiter.turn.release()
                 self._admit_next()
+
+    def _queue_of(self, waiter: _Waiter) -> deque[_Waiter]:
+        return self._apart if waiter.apart else self._queue
 
     def _leave(self, waiter: _Waiter) -> None:
         with self._lock:
             self._inside -= 1
+            self._inside_apart -= waiter.apart
             if waiter.alone:
                 self._held_alone = False
             self._admit_next()
 
     def _admit_next(self) -> None:
-        """Admit from the head of the queue as long as the rules allow. Caller holds ``_lock``."""
-        while self._queue and not self._paused and not self._held_alone:
-            head = self._queue[0]
-            if self._inside >= (1 if head.alone else self.limit):
-                return
-            self._queue.popleft()
+        """Admit from the heads of the queues as long as the rules allow. Caller holds ``_lock``."""
+        while not self._paused and self._inside < self.limit and (waiter := self._next()) is not None:
+            self._queue_of(waiter).popleft()
             self._inside += 1
-            self._held_alone = head.alone
-            head.admitted = True
-            head.turn.release()
+            self._inside_apart += waiter.apart
+            self._held_alone = self._held_alone or waiter.alone
+            waiter.admitted = True
+            waiter.turn.release()
+
+    def _next(self) -> _Waiter | None:
+        """Who may come in now, of two the one who came first."""
+        heads = [self._apart[0]] if self._apart else []
+        if self._queue and not self._held_alone and not (self._queue[0].alone and self._inside > self._inside_apart):
+            heads.append(self._queue[0])
+        return min(heads, key=lambda waiter: waiter.number, default=None)

@@ -24,9 +24,12 @@ def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
 class Visitor:
     """A thread that enters the gate, tells, and stays until it is let go."""
 
-    def __init__(self, gate: Gate, name: str, order: list[str], *, alone: bool = False, ctx: Context | None = None) -> None:
+    def __init__(
+        self, gate: Gate, name: str, order: list[str], *, alone: bool = False, apart: bool = False, ctx: Context | None = None
+    ) -> None:
         self.inside, self.leave = threading.Event(), threading.Event()
-        self._gate, self._name, self._order, self._alone, self._ctx = gate, name, order, alone, ctx or Context()
+        self._gate, self._name, self._order, self._ctx = gate, name, order, ctx or Context()
+        self._alone, self._apart = alone, apart
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
         before = gate.waiting + gate.in_flight
@@ -35,7 +38,7 @@ class Visitor:
 
     def _run(self) -> None:
         try:
-            with self._gate.admit(self._ctx, alone=self._alone):
+            with self._gate.admit(self._ctx, alone=self._alone, apart=self._apart):
                 self._order.append(self._name)
                 self.inside.set()
                 self.leave.wait(10)
@@ -75,6 +78,47 @@ def test_alone_waits_for_those_inside_and_holds_back_those_behind() -> None:
     assert behind.inside.wait(10)
     behind.end()
     assert order == ["first", "gc", "behind"]
+
+
+def test_those_apart_pass_whoever_is_alone_or_waits_to_be() -> None:
+    gate, order = Gate(3), list[str]()
+    collector, behind = Visitor(gate, "gc", order, alone=True), Visitor(gate, "behind", order)
+    writer = Visitor(gate, "writer", order, apart=True)
+    assert writer.inside.wait(10)
+    assert not behind.inside.is_set()
+    collector.end()
+    assert behind.inside.wait(10)
+    second = Visitor(gate, "second gc", order, alone=True)
+    assert (gate.in_flight, gate.waiting) == (2, 1)
+    behind.end()
+    assert second.inside.wait(10), "those apart are no company"
+    second.end()
+    writer.end()
+    assert (order, gate.in_flight, gate.waiting) == (["gc", "writer", "behind", "second gc"], 0, 0)
+
+
+def test_those_apart_count_and_take_their_turn() -> None:
+    gate, order = Gate(1), list[str]()
+    first, sharer = Visitor(gate, "first", order, apart=True), Visitor(gate, "sharer", order)
+    last = Visitor(gate, "last", order, apart=True)
+    assert (gate.in_flight, gate.waiting) == (1, 2)
+    for visitor in (first, sharer, last):
+        assert visitor.inside.wait(10)
+        visitor.end()
+    assert order == ["first", "sharer", "last"]
+
+
+def test_those_apart_are_turned_away_and_cancelled_like_all() -> None:
+    gate, order, token = Gate(1), list[str](), CancelToken()
+    inside = Visitor(gate, "inside", order)
+    cancelled, away = Visitor(gate, "cancelled", order, apart=True, ctx=Context(cancel=token)), Visitor(gate, "away", order, apart=True)
+    token.cancel("no more")
+    cancelled.thread.join(10)
+    gate.turn_away()
+    away.thread.join(10)
+    assert (type(cancelled.error), type(away.error)) == (CancelledError, CancelledError)
+    inside.end()
+    assert (order, gate.in_flight, gate.waiting) == (["inside"], 0, 0)
 
 
 def test_a_paused_gate_lets_nobody_in_until_it_is_resumed() -> None:
