@@ -73,6 +73,7 @@ class BorgClient:
         self._borg = None
 
     def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
+        ctx.progress.start("upload")
         name = archive_name(op)
         arguments = ["create", "--json", "--numeric-ids", "--comment", f"{OPERATION_TAG}={op}", f"::{name}", "."]
         done = self._connected().run(ctx, "create", *waiting(), *arguments, cwd=source_dir)
@@ -84,6 +85,7 @@ class BorgClient:
         return made.name, stats
 
     def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
+        ctx.progress.start("restore")
         # Sparse: a hole that was one comes back as one, instead of filling the disk.
         arguments = ["extract", "--numeric-ids", "--sparse", f"::{snapshot_id}"]
         self._connected().run(ctx, "restore", *waiting(), *arguments, cwd=into)
