@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,8 @@ import msgspec
 import psutil
 import pytest
 
-from seatrial.config.model import ActionName, Preset, VerifySettings
+from seatrial.config.loader import program_variable
+from seatrial.config.model import ActionName, KopiaSettings, Preset, VerifySettings
 from seatrial.errors import TargetError, UsageError
 from seatrial.harness.harness import TestHarness
 from seatrial.harness.trial import Trial
@@ -195,3 +198,51 @@ def test_an_attached_server_that_does_not_know_us_is_told(tmp_path: Path, monkey
     monkeypatch.delenv("KOPIA_PASSWORD")
     ended = run_trial(tmp_path, preset=msgspec.structs.replace(SMALL, server="https://u%40h@127.0.0.1:1"))
     assert isinstance(ended.error, UsageError)
+
+
+def s3_program() -> str:
+    """An rclone that serves S3, which came with 1.65; empty where there is none."""
+    found = shutil.which(program_variable("rclone")[1] or "rclone")
+    if found is None:
+        return ""
+    said = subprocess.run([found, "serve", "--help"], capture_output=True, text=True, timeout=60, check=False).stdout
+    return found if "  s3 " in said else ""
+
+
+@contextmanager
+def bucket(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A real S3 server on loopback with a bucket of this name, told by the environment; the directory behind the bucket."""
+    program = s3_program()
+    if not program:
+        pytest.skip("needs an 'rclone' that can `serve s3` (1.65 or newer), which is neither on PATH nor named by RCLONE_EXE")
+    (place / "root" / "bucket").mkdir(parents=True)
+    log = place / "s3.log"
+    serve = [program, "serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", "key,secret", str(place / "root")]
+    with log.open("wb") as out, subprocess.Popen(serve, stdout=out, stderr=out, env={"HOME": str(place)}) as process:
+        try:
+            assert eventually(lambda: "Starting s3 server on [http://" in log.read_text() or process.poll() is not None, 60)
+            address = log.read_text().partition("Starting s3 server on [")[2].partition("/]")[0]
+            for name, value in {
+                "AWS_ACCESS_KEY_ID": "key",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                "AWS_ENDPOINT_URL": address,
+            }.items():
+                monkeypatch.setenv(name, value)
+            yield place / "root" / "bucket"
+        finally:
+            process.terminate()
+
+
+@pytest.mark.slow
+def test_a_repository_in_a_bucket_is_tested_like_any_other_and_a_strangers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bucket(tmp_path / "s3", monkeypatch) as directory:
+        preset = msgspec.structs.replace(SMALL, kopia=KopiaSettings(repo="s3://bucket/some/prefix"))
+        ended = run_trial(tmp_path / "runs", preset=preset)
+        assert (ended.error, ended.code, ended.findings) == (None, ExitCode.PASS, [])
+        assert (directory / "some" / "prefix" / "kopia.repository").is_file()
+        assert all("secret" not in file.read_text() for file in ended.directory.glob("journal*.jsonl"))
+        ended = run_trial(tmp_path / "runs", preset=preset)
+        assert isinstance(ended.error, UsageError), "another prefix does not know its password"
+        assert "not made by seatrial" in ended.error.what
