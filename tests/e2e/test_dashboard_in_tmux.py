@@ -405,7 +405,7 @@ def test_a_run_that_is_over_is_played_again_and_left_at_once(small: Stage) -> No
     journal = sorted(path.read_bytes() for path in run.glob("journal-*"))
     window = small.terminal
     small.enter(f"seatrial watch {run.name}")
-    window.wait_for("■ ended", "‖ 00:0", FOOTER)
+    window.wait_for("■ ended", "‖ 00:", FOOTER)
     window.press("3")
     window.wait_for("╭─ Findings", "flipped")
     window.press("[")
