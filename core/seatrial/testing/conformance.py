@@ -118,7 +118,7 @@ class TargetConformance:
 
     # -- the server's side
 
-    def test_garbage_collection_keeps_what_is_live(self, stage: Stage, first: Player, kept: Kept) -> None:
+    def test_garbage_collection_keeps_what_is_live(self, stage: Stage, first: Player, kept: Kept, missing: str) -> None:
         self._skip_if_absent(stage, ActionName.GC)
         rules.garbage_collection_keeps_what_is_live(stage, first, kept)
 
