@@ -30,11 +30,11 @@ Opened = Callable[..., Stage]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opened]:
-    """Opens stages; all are closed in the end, the last one first."""
+    """Opens stages, in directories whose names need care; all are closed in the end, the last one first."""
     stages: list[Stage] = []
 
     def open_stage(preset: Preset = Preset(), *, prefix: Path | None = None) -> Stage:  # noqa: B008 (frozen)
-        stages.append(Stage(BorgTarget(), tmp_path / f"stage {len(stages)}", preset, prefix=prefix))
+        stages.append(Stage(BorgTarget(), tmp_path / f"stage {len(stages)} {{now}} %h ü", preset, prefix=prefix))
         return stages[-1].open()
 
     try:

@@ -43,7 +43,7 @@ class BorgServer:
         self._user = user_name()
         self._append_only = around.preset.borg.append_only
         # What a session writes stays below the base too.
-        sessions = surroundings(self._home / "sessions", "", {})
+        sessions = surroundings(self._home / "sessions", "", {"TZ": "UTC", "LC_ALL": "C.UTF-8"})
         del sessions["BORG_REPO"]
         self._sshd = Sshd(around, sshd, self._home / "sshd", sessions, clock=clock)
         self._lock = threading.Lock()
