@@ -110,7 +110,8 @@ class Traits:
     keeps: frozenset[str]
     """Of: mtime, file-mtime (not of directories), mode, xattr, hardlink, sparse, owner, odd-names."""
     loses: frozenset[str] = frozenset()
-    """Of what all others keep, so that it is not written for it: odd-links (symlinks whose target is no UTF-8)."""
+    """Of what all others keep, so that it is not written for it: odd-links (symlinks whose target is no UTF-8), raw-names (names that
+    are no UTF-8, where it keeps other odd names)."""
     client_memory_bytes: int
     """Of one client at work; caps how many run at a time."""
     deleted_in_gc: str
@@ -118,6 +119,11 @@ class Traits:
     tolerances: tuple[str, ...] = ()
     programs: tuple[NeededProgram, ...] = ()
     """All that it calls or may call, for ``doctor``, which shows each where there are several."""
+
+    @property
+    def not_written(self) -> frozenset[str]:
+        """What no writer makes for it, because it would not come back."""
+        return self.loses | ({"odd-names"} - self.keeps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

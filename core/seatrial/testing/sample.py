@@ -37,7 +37,7 @@ def make_sample(directory: Path, traits: Traits) -> Path:
         path.write_bytes(own(relative.encode()).content(0, _SMALL_BYTES))
     large_bytes = min(_LARGEST_BYTES, LARGE_CHUNKS * traits.chunk_bytes + 1)
     (directory / LARGE_FILE).write_bytes(own(LARGE_FILE.encode()).content(0, large_bytes))
-    make_oddities(directory, own, odd_names="odd-names" in traits.keeps, odd_links="odd-links" not in traits.loses)
+    make_oddities(directory, own, loses=traits.not_written)
     _decorate(directory)
     return directory
 

@@ -35,9 +35,9 @@ class Written:
 class RandomFileWriter(ABC):
     """A ``FileWriter`` over one directory, which it makes; one that has something in it already is refused, for it will be deleted.
 
-    ``client_id`` names the owner in what is written. ``odd_names`` says whether the target keeps any name that the file system does,
-    ``odd_links`` whether any link target.
-    ``locks`` may be shared with whoever reads the directory meanwhile. Threading: one thread at a time, except ``data_directory``.
+    ``client_id`` names the owner in what is written. ``loses``: odd things that are not made, because the target does not keep them
+    (``Traits.not_written``). ``locks`` may be shared with whoever reads the directory meanwhile. Threading: one thread at a time, except
+    ``data_directory``.
     """
 
     def __init__(
@@ -45,13 +45,12 @@ class RandomFileWriter(ABC):
         directory: Path,
         client_id: str,
         *,
-        odd_names: bool = True,
-        odd_links: bool = True,
+        loses: frozenset[str] = frozenset(),
         locks: PathLock | None = None,
         free_bytes: Callable[[Path], int] = tree.free_bytes,
     ) -> None:
         self._directory = directory.absolute()
-        self._client_id, self._odd_names, self._odd_links = client_id, odd_names, odd_links
+        self._client_id, self._loses = client_id, loses
         self._locks, self._free_bytes = locks or PathLock(), free_bytes
         with _our_errors(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -138,9 +137,7 @@ class RandomFileWriter(ABC):
 
     def _make_oddities(self, directory: Path, generation: int) -> Oddities:
         prefix = self._prefix(directory)
-        return make_oddities(
-            directory, lambda name: self._own(prefix + name, generation), odd_names=self._odd_names, odd_links=self._odd_links
-        )
+        return make_oddities(directory, lambda name: self._own(prefix + name, generation), loses=self._loses)
 
     def _prefix(self, directory: Path) -> bytes:
         """What stands before the name of a file in ``directory``, relative to the data directory."""

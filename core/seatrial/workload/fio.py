@@ -59,12 +59,11 @@ class FioFileWriter(RandomFileWriter):
         program: str,
         children: Children,
         *,
-        odd_names: bool = True,
-        odd_links: bool = True,
+        loses: frozenset[str] = frozenset(),
         locks: PathLock | None = None,
         free_bytes: Callable[[Path], int] = tree.free_bytes,
     ) -> None:
-        super().__init__(directory, client_id, odd_names=odd_names, odd_links=odd_links, locks=locks, free_bytes=free_bytes)
+        super().__init__(directory, client_id, loses=loses, locks=locks, free_bytes=free_bytes)
         self._program, self._children = program, children
 
     def _write(self, ctx: Context, directory: Path, generation: int, rng: Random, drawn: Draw, options: WriteOptions) -> Written:

@@ -43,12 +43,11 @@ class NativeFileWriter(RandomFileWriter):
         chunk_bytes: int,
         *,
         pool_seed: int = 0,
-        odd_names: bool = True,
-        odd_links: bool = True,
+        loses: frozenset[str] = frozenset(),
         locks: PathLock | None = None,
         free_bytes: Callable[[Path], int] = tree.free_bytes,
     ) -> None:
-        super().__init__(directory, client_id, odd_names=odd_names, odd_links=odd_links, locks=locks, free_bytes=free_bytes)
+        super().__init__(directory, client_id, loses=loses, locks=locks, free_bytes=free_bytes)
         self._chunk_bytes = chunk_bytes
         self._pool_identity = make_pool(pool_seed, chunk_bytes)
         self._pool = Stream(self._pool_identity)

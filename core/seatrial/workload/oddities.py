@@ -53,17 +53,18 @@ class Oddities:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def make_oddities(directory: Path, own: OwnContent, *, odd_names: bool = True, odd_links: bool = True) -> Oddities:
+def make_oddities(directory: Path, own: OwnContent, *, loses: frozenset[str] = frozenset()) -> Oddities:
     """Make one of each kind in ``directory / "odd"``, in place of those of an earlier write.
 
-    ``odd_names`` and ``odd_links`` False leave out names and link targets that the target does not keep.
+    ``loses``: what the target does not keep and is left out: ``odd-names`` (all of them), ``raw-names`` (those that are no UTF-8),
+    ``odd-links`` (link targets that are no UTF-8).
     Raises ``OSError`` only for a full disk.
     """
     place = directory / os.fsdecode(DIRECTORY)
     tree.remove(place)
     place.mkdir()
     result = Oddities()
-    makers = _makers(place, lambda name: own(DIRECTORY + b"/" + name), odd_names=odd_names, odd_links=odd_links)
+    makers = _makers(place, lambda name: own(DIRECTORY + b"/" + name), loses=loses)
     for kind, make in makers:
         with _recorded(kind, result):
             make()
@@ -84,13 +85,13 @@ def _recorded(kind: str, result: Oddities) -> Iterator[None]:
         result.made.append(kind)
 
 
-def _makers(place: Path, own: OwnContent, *, odd_names: bool, odd_links: bool) -> Iterator[tuple[str, Callable[[], object]]]:
+def _makers(place: Path, own: OwnContent, *, loses: frozenset[str]) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "empty file", (place / "empty").touch
     yield "empty directory", (place / "empty-directory").mkdir
     yield "symlink", partial((place / "link").symlink_to, "empty")
     yield "symlink to a directory", partial((place / "link-to-directory").symlink_to, "empty-directory")
     yield "dangling symlink", partial((place / "dangling").symlink_to, "../nowhere/at all")
-    yield "symlink, target not UTF-8", partial(_odd_link, place / "link-not-utf8", odd_links=odd_links)
+    yield "symlink, target not UTF-8", partial(_odd_link, place / "link-not-utf8", loses)
     yield "hard link", partial(_hard_link, place, own)
     yield "sparse file", partial(_sparse, place / "sparse", own(b"sparse"))
     yield "sticky directory", partial(_directory, place, "sticky", 0o1777, own)
@@ -98,7 +99,7 @@ def _makers(place: Path, own: OwnContent, *, odd_names: bool, odd_links: bool) -
     for kind, mode in _MODES.items():
         yield f"mode {kind}", partial(_mode, place / kind, own(kind.encode()), mode)
     for kind, name in _NAMES.items():
-        yield f"name {kind}", partial(_named, place, name, own, odd_names=odd_names)
+        yield f"name {kind}", partial(_named, place, name, own, loses)
 
 
 def _write(path: Path, content: bytes | bytearray) -> None:
@@ -135,17 +136,27 @@ def _mode(path: Path, own: Stream, mode: int) -> None:
         raise _Refused("the file system drops this mode")
 
 
-def _odd_link(path: Path, *, odd_links: bool) -> None:
-    if not odd_links:
+def _odd_link(path: Path, loses: frozenset[str]) -> None:
+    if "odd-links" in loses:
         raise _Refused("the target does not keep odd link targets")
     path.symlink_to(os.fsdecode(b"latin1-\xe9\xff"))
 
 
-def _named(place: Path, name: bytes, own: OwnContent, *, odd_names: bool) -> None:
-    if not odd_names:
+def _named(place: Path, name: bytes, own: OwnContent, loses: frozenset[str]) -> None:
+    if "odd-names" in loses:
         raise _Refused("the target does not keep odd names")
+    if "raw-names" in loses and not _is_utf8(name):
+        raise _Refused("the target does not keep names that are no UTF-8")
     path = os.path.join(os.fsencode(place), name)  # noqa: PTH118 - bytes
     _write(Path(os.fsdecode(path)), own(name).content(0, _CONTENT_BYTES))
     if name not in os.listdir(os.fsencode(place)):  # noqa: PTH208 - bytes
         # It made a name of its own of it, as macOS does with composed characters; what is there is snapshotted all the same.
         raise _Refused("the file system changes this name")
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

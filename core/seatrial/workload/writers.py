@@ -20,10 +20,8 @@ def writer_factory(
 
     Native writers of one ``pool_seed`` share their duplicates. ``UsageError`` at once where the program that it needs is missing.
     """
-    odd_names, odd_links = "odd-names" in traits.keeps, "odd-links" not in traits.loses
+    loses = traits.not_written
     if kind == "fio":
         program = find_fio()
-        return lambda client_id: FioFileWriter(parent / client_id, client_id, program, children, odd_names=odd_names, odd_links=odd_links)
-    return lambda client_id: NativeFileWriter(
-        parent / client_id, client_id, traits.chunk_bytes, odd_names=odd_names, odd_links=odd_links, pool_seed=pool_seed
-    )
+        return lambda client_id: FioFileWriter(parent / client_id, client_id, program, children, loses=loses)
+    return lambda client_id: NativeFileWriter(parent / client_id, client_id, traits.chunk_bytes, loses=loses, pool_seed=pool_seed)

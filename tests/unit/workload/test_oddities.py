@@ -18,8 +18,8 @@ from seatrial.workload.native import NativeFileWriter
 OPTIONS = WriteOptions(max_dir_depth=0, max_num_files_per_write=1, max_file_size=4096, oddities=True)
 
 
-def write(tmp_path: Path, *, odd_names: bool = True, odd_links: bool = True) -> tuple[Path, dict[str, object]]:
-    writer = NativeFileWriter(tmp_path / "data", "client-1", 4096, odd_names=odd_names, odd_links=odd_links)
+def write(tmp_path: Path, *loses: str) -> tuple[Path, dict[str, object]]:
+    writer = NativeFileWriter(tmp_path / "data", "client-1", 4096, loses=frozenset(loses))
     used = writer.write_random_files(Context(), OPTIONS, 1)
     writer.write_random_files(Context(), OPTIONS, 2)
     return tmp_path / "data/odd", used
@@ -46,15 +46,23 @@ def test_all_kinds_are_there(tmp_path: Path) -> None:
 
 
 def test_names_that_the_target_does_not_keep_are_left_out(tmp_path: Path) -> None:
-    odd, used = write(tmp_path, odd_names=False)
+    odd, used = write(tmp_path, "odd-names")
     skipped = used["oddities-skipped"]
     assert isinstance(skipped, dict)
     assert skipped["name newline"] == "the target does not keep odd names"
     assert all(path.name.isascii() for path in odd.iterdir())
 
 
+def test_of_odd_names_those_that_are_no_utf_8_can_be_left_out_alone(tmp_path: Path) -> None:
+    odd, used = write(tmp_path, "raw-names")
+    assert used["oddities-skipped"]["name not UTF-8"] == "the target does not keep names that are no UTF-8"  # type: ignore[index]  # its form is the journal's
+    names = os.listdir(bytes(odd))  # noqa: PTH208  # names as bytes
+    assert b"latin1-\xe9\xff" not in names
+    assert {b"-rf", b"new\nline", "größe-文件-😀".encode()} <= set(names)
+
+
 def test_link_targets_that_the_target_does_not_keep_are_left_out(tmp_path: Path) -> None:
-    odd, used = write(tmp_path, odd_links=False)
+    odd, used = write(tmp_path, "odd-links")
     assert used["oddities-skipped"]["symlink, target not UTF-8"] == "the target does not keep odd link targets"  # type: ignore[index]  # its form is the journal's
     assert not (odd / "link-not-utf8").is_symlink()
     assert (odd / "dangling").is_symlink()

@@ -20,7 +20,8 @@ class KopiaTarget:
         exclusive=frozenset({ActionName.GC}),
         # DYNAMIC-4M-BUZHASH cuts between 2 and 8 MiB.
         chunk_bytes=2 * MIB,
-        keeps=frozenset({"mode", "owner", "file-mtime"}),
+        keeps=frozenset({"mode", "owner", "file-mtime", "odd-names"}),
+        loses=frozenset({"raw-names"}),
         programs=(PROGRAM,),
         client_memory_bytes=110 * MIB,
         deleted_in_gc="nothing that is fresh (kopia.safety = full), or every pack, and part of a pack, that no snapshot refers to (none)",
