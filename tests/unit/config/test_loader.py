@@ -166,7 +166,7 @@ def test_a_working_directory_that_is_gone_is_no_error(alone: Path, monkeypatch: 
 
 
 def test_an_unknown_preset_names_the_nearest_and_all(alone: Path) -> None:
-    with pytest.raises(UsageError, match=r"no such preset: 'smok' \(did you mean 'smoke'\? There are: smoke, .*swarm\)"):
+    with pytest.raises(UsageError, match=r"no such preset: 'smok' \(did you mean 'smoke'\? There are: smoke, .*cross-restore\)"):
         load().preset("smok")
 
 

@@ -22,6 +22,8 @@ SHIPPED = (
     "delete-random-snapshot",
     "soak",
     "swarm",
+    "kopia-gc",
+    "cross-restore",
 )
 REFERENCE = SHIPPED[2:8]
 A = ActionName

@@ -22,12 +22,16 @@ _READS = frozenset({"restore", "list", "verify"})
 _OPENING = r"unable to open config file: [\s\S]*"
 _AGAIN, _AGAIN_AND_AGAIN = r"returned error, retrying after \S+: .*", r"returned error, retrying after (\d{2,}|[4-9])\.\S+: .*"
 """The second one after some 7 s of trying."""
-_LOCK_VANISHED = r"Load\(<lock/\w+>\S* \S+ \S+ returned error, retrying after ([\d.]+ms|[1-5]\.\d+s): .*does not exist\s*\Z"
+_GONE = "(does not exist|no such file or directory)"
+"""Over the network, in a directory."""
+_LOCK_VANISHED = r"Load\(<lock/\w+>\S* \S+ \S+ returned error, retrying after ([\d.]+ms|[1-5]\.\d+s): .*" + _GONE + r"\s*\Z"
 """The last thing it said, and not near the end of its 43 s, after which it goes on without that lock: nothing but locking has happened."""
 _NOT_ALLOWED = r"Remove\(<snapshot/\w+>\) " + _AGAIN + r"\b403\b"
-_PACK_LOST = r"Load\(<data/\w+>\S* \S+ \S+ " + _AGAIN_AND_AGAIN + "does not exist"
+_PACK_LOST = r"Load\(<data/\w+>\S* \S+ \S+ " + _AGAIN_AND_AGAIN + _GONE
+_FULL = r"Save\(<(data|index)/\w+>\) " + _AGAIN + r"\(507\)"
+_ANOTHER = r"Stat\(<config/>\) " + _AGAIN + "x509: "
 _NOBODY_THERE = r"Stat\(<config/>\) " + _AGAIN_AND_AGAIN + "connection refused"
-_NO_SUCH_SNAPSHOT = r"no matching ID found|failed to load snapshot \w+: (<|\\u003c)snapshot/\w+(>|\\u003e) does not exist"
+_NO_SUCH_SNAPSHOT = r"no matching ID found|failed to load snapshot \S+: (<|\\u003c)snapshot/\w+(>|\\u003e) does not exist"
 
 TABLE = OutcomeTable(
     rows=(
@@ -64,6 +68,23 @@ TABLE = OutcomeTable(
             outcome=Outcome.FAILED,
             cause="unreachable",
             recognised="given up: opening the repository found nobody there, for 7 s",
+        ),
+        Row(
+            given_up=True,
+            text=_ANOTHER,
+            since=_GIVES_UP_SINCE,
+            outcome=Outcome.FAILED,
+            cause="denied",
+            recognised="given up: opening the repository met another certificate, and tried again",
+        ),
+        Row(
+            operations=_CREATE,
+            given_up=True,
+            text=_FULL,
+            before=_GIVES_UP_SINCE,
+            outcome=Outcome.FAILED,
+            cause="no-space",
+            recognised="given up: a pack or an index was answered 507, and sent again",
         ),
         Row(code=11, since=CODES_SINCE, outcome=Outcome.FAILED, cause="contended", recognised="exit code 11: the lock was refused"),
         Row(
@@ -106,8 +127,8 @@ TABLE = OutcomeTable(
         ),
         Row(
             code=1,
-            text=_OPENING + r"\b404\b|does not exist",
-            operations=frozenset({"connect"}),
+            text=_OPENING + r"(\b404\b|does not exist)",
+            before=CODES_SINCE,
             outcome=Outcome.FAILED,
             cause="no-repository",
             recognised="exit code 1, and opening the repository was answered 404",
@@ -171,10 +192,11 @@ TABLE = OutcomeTable(
         Row(
             operations=_CREATE,
             code=1,
-            text=r"507 Insufficient Storage|\(507\)|no space left on device",
-            outcome=Outcome.UNKNOWN,
+            text=r"Save\(<(data|index)/\w+>\) failed: .*\(507\)",
+            since=_GIVES_UP_SINCE,
+            outcome=Outcome.FAILED,
             cause="no-space",
-            recognised="exit code 1 and 507: the server's quota or disk is full",
+            recognised="exit code 1: a pack or an index was answered 507",
         ),
         Row(
             operations=_READS,

@@ -24,7 +24,7 @@ _PATHS = (
 _NOISE = re.compile(
     r"returned error, retrying|^Load\(|^Fatal: repository contains|^restic repair |[Dd]amaged (pack )?files|could not be cached"
 )
-_DAMAGE = re.compile(r"^(pack [0-9a-f]{64}.*(does not exist|not found)|error for tree|Pack ID does not match)", re.MULTILINE)
+_DAMAGE = re.compile(r"^(pack [0-9a-f]{64}.*(does not exist|not found|no such file)|error for tree|Pack ID does not match)", re.MULTILINE)
 
 
 class _Summary(msgspec.Struct):
