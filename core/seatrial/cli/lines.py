@@ -15,8 +15,10 @@ from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.history.events import (
     ClientJoined,
     ClientLeft,
+    ClusterEvent,
     Fault,
     Finding,
+    NodeEvent,
     NotRun,
     Phase,
     PlanEvent,
@@ -29,6 +31,7 @@ from seatrial.history.events import (
 )
 from seatrial.history.view import RunView
 from seatrial.report.explain import command_line
+from seatrial.report.nodes import cluster_line
 from seatrial.report.progress import how_far, time_left_s
 from seatrial.report.prose import block, cells, duration, latency, plain, plural, size
 from seatrial.report.summary import Summary
@@ -172,6 +175,10 @@ class Lines:
                 self._server(event)
             case NotRun():
                 self._say(f"{event.action} is not run: {event.why}", Tone.WARN)
+            case NodeEvent():
+                self._say(cluster_line(event), Tone.PLAIN if event.state == "up" else Tone.WARN)
+            case ClusterEvent():
+                self._say(cluster_line(event), Tone.FAINT)
             case Fault():
                 self._say(f"fault {event.fault} {event.state}{_after(event.detail)}", Tone.WARN)
             case Steer():

@@ -114,6 +114,10 @@ class DistMemory:
         """Number of local items."""
         return self._core.shards.count()
 
+    def size_bytes(self) -> int:
+        """Of the local items' values, encoded."""
+        return self._core.shards.size_bytes()
+
     def list(self, *filters: Callable[[Item], bool]) -> builtins.list[Item]:
         """Copies of the local items that all filters accept, in no order."""
         return [item for item in self._core.shards.items() if all(accepts(item) for accepts in filters)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from seatrial.cluster.hashing import shard_index
-from seatrial.cluster.items import Entry, Item, Tombstone, newer
+from seatrial.cluster.items import Entry, Item, Tombstone, encoded_size, newer
 from seatrial.cluster.versions import LamportClock
 
 
@@ -194,6 +194,14 @@ class Shards:
     def count(self) -> int:
         """Number of items."""
         return sum(len(shard.items) for shard in self._shards)
+
+    def size_bytes(self) -> int:
+        """Of all values, encoded."""
+        found = 0
+        for shard in self._shards:
+            with shard.lock:
+                found += sum(encoded_size(item.value) for item in shard.items.values())
+        return found
 
     def tombstone_count(self) -> int:
         """Number of tombstones."""

@@ -156,8 +156,27 @@ class CacheSettings(Settings, frozen=True, kw_only=True):
     metadata_limit_bytes: Bytes = 500_000_000
 
 
+ConsistencyName = Literal["one", "quorum", "all"]
+"""How many of a key's owners have to acknowledge a write, or to answer a read."""
+Nodes = Annotated[int, Meta(ge=1, le=32)]
+
+
 class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     """The embedded target's server."""
+
+    store: Literal["files", "cluster"] = "files"
+    """Where blobs lie. ``cluster``: in the memory of nodes, so that nodes can fail. Volatile: what it holds ends with the server."""
+    nodes: Nodes = 5
+    replication: Nodes = 3
+    """How many nodes hold each blob."""
+    write_consistency: ConsistencyName = "quorum"
+    read_consistency: ConsistencyName = "quorum"
+    node_memory_bytes: Bytes = 512 * MIB
+    """Of one node's values; a blob that would take a node beyond it is refused with 507."""
+    stop_nodes: Count = 0
+    """So many nodes, one after the other, lose all they hold during the random actions, and come back empty."""
+    outage_s: Seconds = 2.0
+    """How long a node is away; half of that passes before each stop."""
 
     fsync: bool = True
     """Sync file and directory before an upload is acknowledged. Off loses that promise, and says so."""
@@ -165,6 +184,13 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     """Refuse uploads beyond this with 507; 0 for none."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0 lets the kernel choose."""
+
+    def __post_init__(self) -> None:
+        if self.store == "cluster":
+            _ordered("replication", self.replication, "nodes", self.nodes)
+            _ordered("stop_nodes", self.stop_nodes, "nodes", self.nodes)
+        elif self.stop_nodes:
+            raise ValueError('stop_nodes: there are nodes only with store = "cluster"')
 
 
 class KopiaSettings(Settings, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from seatrial.history.events import Record, RunEnded, ServerEvent, Steer
 from seatrial.history.judge import judge
 from seatrial.history.view import RunView
 from seatrial.resources import refusal_of
-from seatrial.targets.protocols import Target
+from seatrial.targets.protocols import Disturbs, Target
 from seatrial.verdicts import PRECEDENCE, ExitCode, Verdict, worst_exit_code
 
 
@@ -186,11 +186,14 @@ class Trial:
         with phases.of("chaos", planned_s=duration_s):
             if duration_s:
                 alarms.after(duration_s, chaos.end)
+            if isinstance(harness.server, Disturbs):
+                harness.server.begin_disturbing()
             present = chaos.run(contexts)
             harness.engine.gate.resume()
             self._cancel.check()
         with phases.of("heal"):
-            pass  # nothing is disturbed from outside yet
+            if isinstance(harness.server, Disturbs):
+                harness.server.heal(contexts[0])
         return present
 
     def _notice(self, record: Record, history: RunHistory, alarms: Alarms) -> None:

@@ -182,6 +182,32 @@ class ServerEvent(Base, frozen=True, kw_only=True, tag="server"):
     server_log_offset: int = 0
 
 
+class NodeEvent(Base, frozen=True, kw_only=True, tag="node"):
+    """A node of the cluster on which the server keeps its blobs has come to another state."""
+
+    node: str
+    state: Literal["up", "recovering", "down"]
+    """recovering: it runs, and is being refilled."""
+    detail: str = ""
+
+
+class ClusterEvent(Base, frozen=True, kw_only=True, tag="cluster"):
+    """The ring, once; then what the nodes did since the last event of this kind, where they did anything."""
+
+    ring: str = ""
+    hints_queued: int = 0
+    """Writes that a node missed and others keep for it."""
+    hints_replayed: int = 0
+    hints_waiting: int = 0
+    """Now."""
+    repairs: int = 0
+    """Copies that a read has put right."""
+    pulled: int = 0
+    """Keys that anti-entropy has brought."""
+    quorum_failures: int = 0
+    """Writes that too few owners acknowledged."""
+
+
 class Fault(Base, frozen=True, kw_only=True, tag="fault"):
     """A disturbance injected on purpose."""
 
@@ -264,6 +290,8 @@ Event = (
     | Resolved
     | Recovered
     | ServerEvent
+    | NodeEvent
+    | ClusterEvent
     | Fault
     | Finding
     | NotRun

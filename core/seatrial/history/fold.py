@@ -14,10 +14,12 @@ from seatrial.config.model import ActionName
 from seatrial.history.events import (
     ClientJoined,
     ClientLeft,
+    ClusterEvent,
     Fault,
     Finding,
     FormerRuns,
     Invoke,
+    NodeEvent,
     NotRun,
     Phase,
     PlanEvent,
@@ -36,6 +38,7 @@ from seatrial.history.tallies import ActionTally, ClientTally, RateTally, Times
 from seatrial.history.view import (
     ActionRow,
     ClientRow,
+    ClusterRow,
     EndView,
     FailureRow,
     FaultRow,
@@ -53,7 +56,7 @@ from seatrial.verdicts import Outcome, Verdict
 RATE_WINDOW_S = 10
 MIN_VIEW_INTERVAL_S = 0.1
 KEPT = 1000
-"""Faults, steering commands, open operations, groups of findings."""
+"""Faults, events of nodes, steering commands, open operations, groups of findings."""
 WAITING = 512
 """The most records that wait for somebody to look."""
 KEPT_FAILURES = 200
@@ -97,6 +100,7 @@ class RunFold:
         self._findings_total = 0
         self._not_run: list[NotRun] = []
         self._faults: deque[FaultRow] = deque(maxlen=KEPT)
+        self._cluster: deque[ClusterRow] = deque(maxlen=KEPT)
         self._steering: deque[SteerRow] = deque(maxlen=KEPT)
         self._failures: deque[FailureRow] = deque(maxlen=KEPT_FAILURES)
         self._storage: dict[str, dict[str, int]] = {"before": {}, "after": {}}
@@ -116,6 +120,8 @@ class RunFold:
             Result: self._result,
             Resolved: self._resolved,
             ServerEvent: self._server_event,
+            NodeEvent: self._cluster_event,
+            ClusterEvent: self._cluster_event,
             Fault: self._fault,
             Finding: self._finding,
             NotRun: self._not_run_event,
@@ -339,6 +345,9 @@ class RunFold:
             detail=event.detail,
         )
 
+    def _cluster_event(self, event: NodeEvent | ClusterEvent, at_ns: int) -> None:
+        self._cluster.append(ClusterRow(at_ns=at_ns, event=event))
+
     def _fault(self, event: Fault, at_ns: int) -> None:
         self._faults.append(FaultRow(at_ns=at_ns, fault=event))
 
@@ -403,6 +412,7 @@ class RunFold:
             findings_total=self._findings_total,
             not_run=tuple(self._not_run),
             faults=tuple(self._faults),
+            cluster=tuple(self._cluster),
             steering=tuple(self._steering),
             failures=tuple(self._failures),
             storage_before=self._storage["before"],

@@ -61,6 +61,60 @@ class CacheFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bytes by name, as the target reports them."""
 
 
+NodeStateName = Literal["up", "recovering", "down"]
+"""recovering: it runs and is being refilled."""
+
+
+class NodeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One node of a server that keeps its blobs on a cluster."""
+
+    name: str
+    state: NodeStateName
+    seen: str = ""
+    """What the other nodes believe: alive, suspect or dead."""
+    keys: int = 0
+    size_bytes: int = 0
+    """Of the values that it holds now."""
+    owned_bytes: int = 0
+    """Of the values that it is to hold, held against the limit."""
+    ring_places: int = 0
+    hints_waiting: int = 0
+    """Writes that it missed, kept for it by others."""
+    starts: int = 1
+
+
+class NodeChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A node has come to another state."""
+
+    number: int
+    """From 1, over all nodes, since the server's start."""
+    at_ns: int
+    node: str
+    state: NodeStateName
+    detail: str = ""
+
+
+class ClusterFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The nodes on which a server keeps its blobs, and what all of them have done since its start."""
+
+    nodes: list[NodeFrame]
+    replication: int
+    write_consistency: str
+    read_consistency: str
+    node_memory_bytes: int
+    ring_places: int = 0
+    hints_queued: int = 0
+    hints_replayed: int = 0
+    repairs: int = 0
+    """Copies that a read has put right."""
+    pulled: int = 0
+    """Keys that anti-entropy has brought."""
+    quorum_failures: int = 0
+    """Writes that too few owners acknowledged."""
+    changes: list[NodeChange] = []
+    """The last ones."""
+
+
 class ServerFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the server says of itself, where the target tells."""
 
@@ -71,6 +125,8 @@ class ServerFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     quota_bytes: int = 0
     connections: int = 0
     restarts: int = 0
+    cluster: ClusterFrame | None = None
+    """Where its blobs lie on nodes."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

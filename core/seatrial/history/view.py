@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from seatrial.history.events import Fault, Finding, NotRun, Result, RunEnded, Steer
+from seatrial.history.events import ClusterEvent, Fault, Finding, NodeEvent, NotRun, Result, RunEnded, Steer
 from seatrial.history.frames import CacheFrame, ClientState, Frame
 from seatrial.verdicts import Outcome, Verdict
 
@@ -194,6 +194,13 @@ class FaultRow(Row, frozen=True, kw_only=True):
     fault: Fault
 
 
+class ClusterRow(Row, frozen=True, kw_only=True):
+    """One event of the cluster on which the server keeps its blobs."""
+
+    at_ns: int
+    event: NodeEvent | ClusterEvent
+
+
 class SteerRow(Row, frozen=True, kw_only=True):
     """One command from outside."""
 
@@ -268,6 +275,8 @@ class RunView(Row, frozen=True, kw_only=True):
     """What the preset asks for and this server cannot do."""
     faults: tuple[FaultRow, ...] = ()
     """The last ``fold.KEPT``."""
+    cluster: tuple[ClusterRow, ...] = ()
+    """The last ``fold.KEPT``; empty where the server has no nodes. How they stand now is in ``frame``."""
     steering: tuple[SteerRow, ...] = ()
     """The last ``fold.KEPT``."""
     failures: tuple[FailureRow, ...] = ()

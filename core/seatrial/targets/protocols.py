@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -202,6 +202,17 @@ class Server(Protocol):
 
     def cleanup(self) -> None:
         """Stop the server cleanly (TERM, then KILL) and give back everything. Idempotent."""
+
+
+@runtime_checkable
+class Disturbs(Protocol):
+    """A ``Server`` that breaks parts of itself where the preset asks for it. Threading: both by one thread."""
+
+    def begin_disturbing(self) -> None:
+        """The random actions begin. Returns at once."""
+
+    def heal(self, ctx: Context) -> None:
+        """They are over: nothing more is broken, and it returns when all stands again. ``OperationError`` where it does not."""
 
 
 class TargetClient(Protocol):

@@ -21,6 +21,7 @@ SHIPPED = (
     "maintenance",
     "delete-random-snapshot",
     "soak",
+    "cluster-smoke",
     "swarm",
     "kopia-gc",
     "cross-restore",

@@ -45,6 +45,14 @@ class Control:
         """Forget ``user`` and cut its connections; an unknown one is fine. Raises ``OperationError``."""
         self._call("DELETE", f"/users/{quote(user, safe='')}")
 
+    def stop_node(self, name: str) -> None:
+        """End a node of the server's cluster, with all that it holds. Raises ``OperationError``."""
+        self._call("DELETE", f"/nodes/{name}")
+
+    def start_node(self, name: str) -> None:
+        """Start it again, empty. Raises ``OperationError``."""
+        self._call("PUT", f"/nodes/{name}")
+
     def status(self) -> ServerFrame:
         """What the server tells of itself; within a second. Raises ``OperationError``."""
         data = self._call("GET", "/status", timeout=_STATUS_TIMEOUT)

@@ -14,14 +14,15 @@ import msgspec
 
 from seatrial.children import Child, Completed
 from seatrial.clock import SYSTEM_CLOCK, Clock
-from seatrial.config.model import ActionName, GcOptions
+from seatrial.config.model import ActionName, EmbeddedSettings, GcOptions
 from seatrial.context import Context
-from seatrial.errors import HarnessError, NoSpaceError, OperationError, SeatrialError
+from seatrial.errors import HarnessError, NoSpaceError, OperationError, SeatrialError, UsageError
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.targets.embedded.control import Control
+from seatrial.targets.embedded.outages import ClusterNews, Outages
 from seatrial.targets.embedded.private import make_private_directory
 from seatrial.targets.embedded.secret import new_token, repository_secrets
-from seatrial.targets.embedded.server.config import Admin, Limits, ServerConfig
+from seatrial.targets.embedded.server.config import Admin, ClusterConfig, Limits, ServerConfig
 from seatrial.targets.embedded.server.main import Ready
 from seatrial.targets.embedded.server.store import BlobType
 from seatrial.targets.embedded.server.users import digest_of
@@ -40,6 +41,8 @@ _REBIND_S = 5.0
 _MAINTENANCE_S = 60.0
 """For commands whose caller gives no deadline: init, unlock, run."""
 _SAID_LINES = 20
+_VOLATILE = "volatile"
+"""A file that says that there is no repository on disk."""
 T = TypeVar("T")
 
 
@@ -86,6 +89,8 @@ class EmbeddedServer:
         self._admin_password = new_token()
         self._repository: Path = around.repository
         self._repository_password = ""
+        self._news = ClusterNews(around.emit)
+        self._outages: Outages | None = None
 
     def connect_or_create_repo(self, repo_path: Path) -> None:
         """Start the server on ``repo_path`` and make the repository where there is none; locks that were left are removed.
@@ -94,6 +99,8 @@ class EmbeddedServer:
         """
         self._repository_password = repository_secrets(repo_path).repository_password
         self._repository = repo_path
+        if self._around.preset.embedded.store == "cluster":
+            _claim_for_one_run(repo_path)
         existing = (repo_path / BlobType.CONFIG.value).exists()
         self._start(self._around.preset.embedded.port, 0.0)
         # All of them: one server has a repository and this one knows no client yet, so no lock can have a holder. Which process held it
@@ -160,13 +167,29 @@ class EmbeddedServer:
         if control is None or self._process.closed:
             return None
         try:
-            return msgspec.structs.replace(control.status(), restarts=self._process.restarts)
+            frame = control.status()
         except OperationError:
             return None
+        if frame.cluster is not None:
+            self._news.tell(frame.cluster)
+        return msgspec.structs.replace(frame, restarts=self._process.restarts)
+
+    def begin_disturbing(self) -> None:
+        settings = self._around.preset.embedded
+        if settings.stop_nodes:
+            self._outages = Outages(settings, self._the_control(), self._news, self._around.emit, self._clock)
+            self._outages.begin()
+
+    def heal(self, ctx: Context) -> None:
+        outages, self._outages = self._outages, None
+        if outages is not None:
+            outages.heal(ctx)
 
     def cleanup(self) -> None:
         if self._process.closed:
             return
+        if self._outages is not None:
+            self._outages.abandon()
         self._process.stop(self._limits.drain_s + _STOP_GRACE_S)
         if self._control is not None:
             self._control.close()
@@ -186,6 +209,7 @@ class EmbeddedServer:
             fsync=settings.fsync,
             quota_bytes=settings.quota_bytes,
             append_only=self._append_only,
+            cluster=_cluster(settings),
             admin=Admin(user=_ADMIN, password_sha256=digest_of(self._admin_password)),
             limits=self._limits,
         )
@@ -270,3 +294,27 @@ class EmbeddedServer:
         if self._control is None:
             raise HarnessError("the server has not been started", where=_NAME)
         return self._control
+
+
+def _cluster(settings: EmbeddedSettings) -> ClusterConfig | None:
+    if settings.store == "files":
+        return None
+    return ClusterConfig(
+        nodes=settings.nodes,
+        replication=settings.replication,
+        write_consistency=settings.write_consistency,
+        read_consistency=settings.read_consistency,
+        node_memory_bytes=settings.node_memory_bytes,
+    )
+
+
+def _claim_for_one_run(repository: Path) -> None:
+    """A second run under the prefix would look for the snapshots of the first, which ended with its server."""
+    repository.mkdir(parents=True, exist_ok=True)
+    if any(repository.iterdir()):
+        raise UsageError(
+            "a cluster store is volatile, and this prefix has been used before",
+            where=str(repository),
+            remedy="choose another --repo-path-prefix, or none: each run then has one of its own",
+        )
+    (repository / _VOLATILE).write_text("The blobs of this run lay in the memory of its server.\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from seatrial.config.model import KIB, MIB
+from seatrial.config.model import KIB, MIB, ConsistencyName, Nodes
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 """SHA-256 of a password, lower-case hex. Passwords are 256-bit tokens, so a fast digest is as good as a slow one."""
@@ -67,6 +67,16 @@ class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     password_sha256: Digest
 
 
+class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The nodes on which blobs lie."""
+
+    nodes: Nodes
+    replication: Nodes
+    write_consistency: ConsistencyName
+    read_consistency: ConsistencyName
+    node_memory_bytes: Annotated[int, Meta(ge=0)]
+
+
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of it. Paths are absolute."""
 
@@ -86,5 +96,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     quota_bytes: Annotated[int, Meta(ge=0)] = 0
     append_only: bool = False
     """Clients delete nothing but locks."""
+    cluster: ClusterConfig | None = None
+    """None for files below ``repository``."""
     admin: Admin
     limits: Limits = msgspec.field(default_factory=Limits)

@@ -26,6 +26,7 @@ from seatrial.targets.embedded.server.log import AccessLog, ServerLog
 from seatrial.targets.embedded.server.peers import Peers
 from seatrial.targets.embedded.server.routes import Routes
 from seatrial.targets.embedded.server.service import Service
+from seatrial.targets.embedded.server.store import BlobStore, Nodes
 from seatrial.targets.embedded.server.tally import Tally
 from seatrial.targets.embedded.server.users import Users
 from seatrial.verdicts import ExitCode
@@ -73,12 +74,8 @@ def serve(config: ServerConfig, log: ServerLog, clock: Clock) -> None:
     make_private_directory(state)
     with ExitStack() as stack:
         listening = stack.enter_context(bind(config.host, config.port, config.bind_retry_s, clock))  # first: a port in use is told at once
-        store = FileStore(
-            Path(config.repository), fsync=config.fsync, quota_bytes=config.quota_bytes, patience_s=_PREDECESSOR_S, clock=clock
-        )
+        store, nodes = _open_store(config, log, clock)
         stack.callback(store.close)
-        if store.leftovers:
-            log.warn("leftovers-removed", files=store.leftovers)
         access = AccessLog(Path(config.access_log), config.limits.access_log_bytes, clock)
         stack.callback(access.close)
         identity = certificate.make_or_load(state, clock)
@@ -87,6 +84,7 @@ def serve(config: ServerConfig, log: ServerLog, clock: Clock) -> None:
         peers, tally = Peers(config.limits, log, clock), Tally()
         service = Service(
             store=store,
+            nodes=nodes,
             users=users,
             routes=Routes(config.name),
             peers=peers,
@@ -120,6 +118,20 @@ def serve(config: ServerConfig, log: ServerLog, clock: Clock) -> None:
             # The interpreter's end would restore the default, and a second TERM spoil the exit code.
             signal.signal(number, signal.SIG_IGN)
         log.info("stop", requests=sum(tally.counts().values()), cut_off=overdue, access_lines_dropped=access.dropped)
+
+
+def _open_store(config: ServerConfig, log: ServerLog, clock: Clock) -> tuple[BlobStore, Nodes | None]:
+    """The store, and its nodes where it has any."""
+    if config.cluster is not None:
+        from seatrial.targets.embedded.server.clusternodes import ClusterNodes  # noqa: PLC0415 (the cluster loads where it is wanted)
+        from seatrial.targets.embedded.server.clusterstore import ClusterStore  # noqa: PLC0415 (the same)
+
+        store = ClusterStore(ClusterNodes(config.cluster, log, clock), quota_bytes=config.quota_bytes)
+        return store, store
+    files = FileStore(Path(config.repository), fsync=config.fsync, quota_bytes=config.quota_bytes, patience_s=_PREDECESSOR_S, clock=clock)
+    if files.leftovers:
+        log.warn("leftovers-removed", files=files.leftovers)
+    return files, None
 
 
 def _url(listening: socket.socket, name: str) -> str:

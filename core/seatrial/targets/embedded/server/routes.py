@@ -18,6 +18,7 @@ class Place(Enum):
     BLOB = "blob"
     STATUS = "status"
     USER = "user"
+    NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Route:
     place: Place
     blob_type: BlobType = BlobType.CONFIG
     name: str = ""
-    """Of the blob (empty for the config) or of the user."""
+    """Of the blob (empty for the config), of the user or of the node."""
     create: bool = False
     """``?create=true``."""
 
@@ -47,6 +48,7 @@ _ODD = re.compile(r"[^A-Za-z0-9._@+/?=-]|//|/\.\.?(/|$|\?)")
 _LISTED = "|".join(t.value for t in BlobType if t is not BlobType.CONFIG)
 _BLOB = re.compile(rf"/(?:(?P<config>config)|(?P<type>{_LISTED})/(?P<name>[0-9a-f]{{64}})?)")
 _USER = re.compile(rf"/users/(?P<user>{USER_NAME.strip('^$')})")
+_NODE = re.compile(r"/nodes/(?P<node>n[0-9]{1,3})")
 _TYPES = {t.value: t for t in BlobType}
 
 
@@ -82,5 +84,7 @@ class Routes:
     def _control(rest: str) -> Route | None:
         if rest == "/status":
             return Route(Place.STATUS)
+        if found := _NODE.fullmatch(rest):
+            return Route(Place.NODE, name=found["node"])
         found = _USER.fullmatch(rest)
         return Route(Place.USER, name=found["user"]) if found else None

@@ -19,7 +19,7 @@ from seatrial.targets.embedded.server.config import Digest, Limits
 from seatrial.targets.embedded.server.log import ServerLog
 from seatrial.targets.embedded.server.peers import Peer, Peers
 from seatrial.targets.embedded.server.routes import BadTarget, Place, Route, Routes
-from seatrial.targets.embedded.server.store import BlobStore, BlobType, Chunk, ExistingBlob, MissingBlob, NoRoom
+from seatrial.targets.embedded.server.store import BlobStore, BlobType, Chunk, ExistingBlob, MissingBlob, Nodes, NoRoom, UnknownNode
 from seatrial.targets.embedded.server.tally import Tally
 from seatrial.targets.embedded.server.users import Role, Users
 from seatrial.targets.embedded.server.wire import Answer, Request, TooLarge
@@ -73,8 +73,10 @@ class Service:
         log: ServerLog,
         clock: Clock,
         append_only: bool = False,
+        nodes: Nodes | None = None,
     ) -> None:
-        self._store, self._users, self._routes, self._peers = store, users, routes, peers
+        """``nodes``: of the store, where it has any."""
+        self._store, self._nodes, self._users, self._routes, self._peers = store, nodes, users, routes, peers
         self._tally, self._limits, self._log, self._clock = tally, limits, log, clock
         self._client_deletes = _APPENDER_DELETES if append_only else _CLIENT_DELETES
         self._never = threading.Event()
@@ -145,6 +147,8 @@ class Service:
                 return self._status, ("GET", "HEAD")
             case Place.USER:
                 return self._user, ("PUT", "DELETE")
+            case Place.NODE:
+                return self._node, ("PUT", "DELETE")
 
     def _create(self, request: Request, route: Route, body: Body) -> Answer:
         if not route.create:
@@ -214,8 +218,19 @@ class Service:
             stored_bytes=stats.stored_bytes,
             quota_bytes=stats.quota_bytes,
             connections=len(self._peers),
+            cluster=self._nodes.frame() if self._nodes is not None else None,
         )
         return _json(frame, _JSON)
+
+    def _node(self, request: Request, route: Route, body: Body) -> Answer:
+        """PUT starts a node, DELETE stops it."""
+        if self._nodes is None:
+            return _text(404, "this store has no nodes")
+        try:
+            (self._nodes.start_node if request.method == "PUT" else self._nodes.stop_node)(route.name)
+        except UnknownNode:
+            return _text(404, "no such node")
+        return _text(200, "")
 
     def _user(self, request: Request, route: Route, body: Body) -> Answer:
         if request.method == "DELETE":

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import msgspec
 
+from seatrial.history.frames import ClusterFrame
+
 Chunk = bytes | bytearray | memoryview
 """Some bytes on their way. Who gave them may use their memory again for the next."""
 
@@ -97,3 +99,20 @@ class BlobStore(Protocol):
 
     def close(self) -> None:
         """Let go of the repository."""
+
+
+class UnknownNode(Exception):
+    """No node of that name."""
+
+
+class Nodes(Protocol):
+    """Where blobs lie on nodes that can be broken on purpose. Threading: any thread."""
+
+    def frame(self) -> ClusterFrame:
+        """How they stand."""
+
+    def stop_node(self, name: str) -> None:
+        """End a node, with all that it holds. Fine where it does not run. Raises ``UnknownNode``."""
+
+    def start_node(self, name: str) -> None:
+        """Start it again, empty; returns at once, while it is being refilled. Fine where it runs. Raises ``UnknownNode``."""
