@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from seatrial.targets.embedded.server.store import BlobEntry, BlobStore, BlobType, Chunk, ExistingBlob, MissingBlob, NoRoom
 
@@ -162,8 +163,8 @@ def what_was_deleted_is_gone_and_may_come_again(store: BlobStore) -> None:
         for _ in range(3):
             store.put(BlobType.SNAPSHOTS, name, pieces(data))
             store.delete(BlobType.SNAPSHOTS, name)
-            refuses(MissingBlob, lambda name=name: store.open(BlobType.SNAPSHOTS, name), "a deleted blob can be read")  # type: ignore[misc]
-            refuses(MissingBlob, lambda name=name: store.delete(BlobType.SNAPSHOTS, name), "deleted twice")  # type: ignore[misc]
+            refuses(MissingBlob, partial(store.open, BlobType.SNAPSHOTS, name), "a deleted blob can be read")
+            refuses(MissingBlob, partial(store.delete, BlobType.SNAPSHOTS, name), "deleted twice")
             assert listed(store, BlobType.SNAPSHOTS) == set()
         store.put(BlobType.SNAPSHOTS, name, pieces(data))
         assert whole(store, BlobType.SNAPSHOTS, name) == data
