@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import filecmp
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +18,8 @@ from seatrial.history.events import NotRun, Result, ServerEvent
 from seatrial.report import render_text, summarise
 from seatrial.verdicts import ExitCode, Outcome
 from tests.e2e.trials import QUICK, Ended, run_trial
-from tests.support.attached import Standing
-from tests.support.embedded import ADMIN, ADMIN_PASSWORD, CLIENT
+from tests.support.attached import REPOSITORY_PASSWORD, Standing
+from tests.support.embedded import ADMIN, ADMIN_PASSWORD, CLIENT, CLIENT_PASSWORD
 
 EVERYTHING = msgspec.structs.replace(
     QUICK,
@@ -160,3 +162,22 @@ def test_where_there_is_no_repository_one_is_made(tmp_path: Path, monkeypatch: p
         assert (ended.error, ended.code) == (None, ExitCode.PASS)
     finally:
         empty.live.stop()
+
+
+def test_the_command_tests_it_and_no_secret_is_written_down(standing: Standing, tmp_path: Path) -> None:
+    standing.strangers_snapshot()
+    options = ("--set", "duration_s=2s", "--clients", "2", "--seed", "3", "--runs-dir", str(tmp_path / "runs"))
+    command = (sys.executable, "-m", "seatrial.cli.main", "run", "smoke", "--no-ui", "--server", standing.url, *options)
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    assert refused.returncode == ExitCode.USAGE
+    assert f"name it: --repo {standing.bare}" in refused.stderr
+    done = subprocess.run((*command, "--repo", standing.bare), capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == ExitCode.PASS, done.stdout + done.stderr
+    for name in ("run-gc", "verify-repository"):
+        assert f"  {name}: not run, " in done.stdout.partition("\n\n")[2], "the closing lines name it"
+    again = next(line for line in done.stdout.splitlines() if line.startswith("run it again"))
+    assert f"--repo {standing.bare}" in again
+    written = b"".join(file.read_bytes() for file in (tmp_path / "runs").rglob("*") if file.is_file())
+    for secret in (CLIENT_PASSWORD, REPOSITORY_PASSWORD):
+        assert secret.encode() not in written
+        assert secret not in done.stdout + done.stderr
