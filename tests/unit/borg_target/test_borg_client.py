@@ -12,12 +12,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from seatrial.children import Children
 from seatrial.config.model import ActionName, BorgSettings, GcOptions, Preset
+from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
+from seatrial.targets.borg.client import OverSsh
 from seatrial.targets.borg.command import archive_name, location, operation_of
 from seatrial.targets.borg.keys import fingerprint_of
+from seatrial.targets.borg.outcomes import TABLE
 from seatrial.targets.borg.target import BorgTarget
 from seatrial.targets.programs.commands import STARTED
+from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import ListedSnapshot
 from seatrial.testing.stage import Player, Stage
 from seatrial.verdicts import Outcome
@@ -127,6 +132,22 @@ def test_a_repository_is_found_again_with_the_locks_of_the_dead_removed(opened: 
     again = second.join()
     assert list(again.listed()) == [made]
     again.restore(made)
+
+
+def test_what_ssh_said_counts_where_borg_has_not_passed_it_on(tmp_path: Path) -> None:
+    log, program = tmp_path / "ssh.log", tmp_path / "borg"
+    log.write_text("Host key verification failed.\n")  # by an earlier command
+    program.write_text(
+        f"#!/bin/sh\necho 'u@h: Permission denied (publickey).' >> {log}\n"
+        'echo \'{"levelname": "ERROR", "message": "Connection closed", "msgid": "ConnectionClosedWithHint"}\' >&2\nexit $1\n'
+    )
+    program.chmod(0o755)
+    with Children() as children:
+        borg = OverSsh(Found(path=program, version="1.2.4"), TABLE, children, scratch=tmp_path, env={}, ssh_log=log)
+        with pytest.raises(OperationError) as caught:
+            borg.run(Context(), "list", "2")
+        assert (caught.value.cause, caught.value.outcome) == ("denied", Outcome.FAILED)
+        assert borg.run(Context(), "list", "0").returncode == 0
 
 
 @pytest.mark.slow

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from seatrial.children import Completed
 from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
@@ -39,6 +43,24 @@ class _Created(msgspec.Struct, frozen=True, kw_only=True):
     archive: _Archive
 
 
+class OverSsh(Commands):
+    """borg over an ssh that writes into ``ssh_log`` what it has to say: borg itself passes that on only where it comes to read it before it
+    sees the connection closed, and without it nobody knows a refusal from a broken line. Threading: one thread at a time."""
+
+    def __init__(self, *how: Any, ssh_log: Path, **more: Any) -> None:
+        super().__init__(*how, **more)
+        self._ssh_log = ssh_log
+
+    def attempt(
+        self, ctx: Context, operation: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Completed:
+        self._ssh_log.unlink(missing_ok=True)
+        done = super().attempt(ctx, operation, *arguments, cwd=cwd, env=env)
+        if done.returncode == 0 or not self._ssh_log.exists():
+            return done
+        return replace(done, stderr=self._ssh_log.read_text(errors="replace") + done.stderr)
+
+
 class BorgClient:
     """``targets.protocols.TargetClient``: ``borg create``, ``extract``, ``delete`` and ``list``, one command for each.
 
@@ -48,6 +70,7 @@ class BorgClient:
 
     def __init__(self, around: Surroundings, directory: Path, borg: Found, ssh: Found) -> None:
         self._around, self._home = around, directory / "borg"
+        self._ssh_log = self._home / "ssh.log"
         self._found_borg, self._found_ssh = borg, ssh
         self._owner = directory.name
         self._borg: Commands | None = None
@@ -65,9 +88,26 @@ class BorgClient:
             return
         environment, config = self._with_own_key(access)
         host, _, port = access.url.removeprefix("ssh://").split("/", 1)[0].rpartition(":")
-        ssh = self._commands(self._found_ssh, environment, prefix=("-F", config))
+        ssh = Commands(
+            self._found_ssh,
+            TABLE,
+            self._around.children,
+            scratch=self._home / "tmp",
+            env=environment,
+            without=USERS_SETTINGS,
+            prefix=("-F", config),
+        )
         ssh.run(ctx, "connect", "-p", port, host, "true")
-        self._borg = self._commands(self._found_borg, environment, prefix=PREFIX)
+        self._borg = OverSsh(
+            self._found_borg,
+            TABLE,
+            self._around.children,
+            scratch=self._home / "tmp",
+            env=environment,
+            without=USERS_SETTINGS,
+            prefix=PREFIX,
+            ssh_log=self._ssh_log,
+        )
 
     def disconnect(self) -> None:
         self._borg = None
@@ -133,16 +173,11 @@ class BorgClient:
             f"ConnectTimeout {_CONNECT_S}",
         ]
         write_private(config, ("\n".join(lines) + "\n").encode())
-        rsh = shlex.join([str(self._found_ssh.path), "-F", str(config)])
+        rsh = shlex.join([str(self._found_ssh.path), "-F", str(config), "-E", str(self._ssh_log)])
         more = {"BORG_RSH": rsh, "BORG_PASSPHRASE": access.repository_password}
         return surroundings(self._home, access.url, more), str(config)
 
     def _as_the_user(self, access: Access) -> Commands:
         """With the user's own ssh and passphrase; only cache and memory are the client's own."""
         environment = own_places(self._home, access.url)
-        return self._commands(self._found_borg, environment, prefix=PREFIX, without=())
-
-    def _commands(
-        self, found: Found, environment: dict[str, str], *, prefix: tuple[str, ...], without: tuple[str, ...] = USERS_SETTINGS
-    ) -> Commands:
-        return Commands(found, TABLE, self._around.children, scratch=self._home / "tmp", env=environment, prefix=prefix, without=without)
+        return Commands(self._found_borg, TABLE, self._around.children, scratch=self._home / "tmp", env=environment, prefix=PREFIX)
