@@ -197,7 +197,7 @@ class Lines:
     def _detailed(self, event: object) -> None:
         match event:
             case ClientJoined():
-                self._say(f"{event.client} joined")
+                self._say(f"{event.client} joined{_after(event.program)}")
             case ClientLeft():
                 self._say(f"{event.client} left")
             case Result():

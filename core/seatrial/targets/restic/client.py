@@ -78,7 +78,8 @@ class ResticClient:
         run, access = self._connected()
         ctx.progress.start("upload")
         what = "." if next(source_dir.iterdir(), None) is not None else str(source_dir.absolute())
-        arguments = ("backup", "--tag", f"{OPERATION_TAG}={op}", "--host", access.user, *self._waiting, what)
+        host = ctx.client.id if ctx.client is not None else access.user
+        arguments = ("backup", "--tag", f"{OPERATION_TAG}={op}", "--host", host, *self._waiting, what)
         done = locked(
             ctx, access, lambda: run.attempt(ctx, "create", *arguments, cwd=source_dir), lambda done: run.error_of("create", done)
         )
