@@ -9,9 +9,10 @@ from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
+from seatrial.targets.embedded.private import write_private
 from seatrial.targets.kopia.caches import CacheGauge
 from seatrial.targets.kopia.output import created, damaged_path, snapshots
-from seatrial.targets.kopia.program import HOST, commands, environment
+from seatrial.targets.kopia.program import HOST, commands, environment, without_cache
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings
@@ -76,8 +77,11 @@ class KopiaClient:
         return self._cache.frame()
 
     def drop_caches(self) -> None:
+        """And keep none until it connects again: what a client that begins cold would cache, it would read no second time."""
         # No command of this client runs now, so nobody holds it: what `cache clear` does, without a process.
         shutil.rmtree(self._cache.directory, ignore_errors=True)
+        if self._kopia is not None:
+            write_private(self._config, without_cache(self._config.read_bytes()))
 
     def cleanup(self) -> None:
         self.disconnect()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from seatrial.children import Children
 from seatrial.targets.kopia.outcomes import TABLE
 from seatrial.targets.programs.commands import Commands
@@ -48,3 +50,9 @@ def commands(
 ) -> Commands:
     """Commands over the connection that ``config`` holds."""
     return Commands(found, TABLE, children, scratch=scratch, env=env, without=without, prefix=global_arguments(config))
+
+
+def without_cache(config: bytes) -> bytes:
+    """A configuration with the same connection, over which everything is read from the other side."""
+    settings = msgspec.json.decode(config, type=dict[str, object])
+    return msgspec.json.encode(settings | {"caching": {}})

@@ -25,7 +25,7 @@ from seatrial.targets.kopia.client import list_snapshots
 from seatrial.targets.kopia.location import Location, location_of
 from seatrial.targets.kopia.metrics import Metrics
 from seatrial.targets.kopia.output import cache_parts, server_address
-from seatrial.targets.kopia.program import HOST, commands, environment, global_arguments
+from seatrial.targets.kopia.program import HOST, commands, environment, global_arguments, without_cache
 from seatrial.targets.kopia.users import password_hash
 from seatrial.targets.kopia.verification import verify_repository
 from seatrial.targets.programs.commands import Commands
@@ -57,7 +57,7 @@ class KopiaServer:
 
     Threading: any thread. The lock guards the users' passwords; no command runs under it. Starts and restarts are for one thread at a
     time. Two configurations lead to the repository: the server's own, whose cache its commands share, and one without any cache, for
-    what has to be read out of the repository itself.
+    what has to be read out of the repository itself: verification, the listing, and the server once its caches are dropped.
     """
 
     absent: Mapping[ActionName, str] = MappingProxyType({})
@@ -95,7 +95,7 @@ class KopiaServer:
             self._set_up(repo_path.parent / "robustness-metadata" / _SET_UP)
         except OperationError as error:
             raise TargetError(f"the repository cannot be set up: {error.what}", where=self._location.title) from error
-        write_private(self._uncached_config, _without_cache(self._config.read_bytes()))
+        write_private(self._uncached_config, without_cache(self._config.read_bytes()))
         self._start("https://127.0.0.1:0", "--tls-generate-cert", f"--tls-generate-rsa-key-size={_RSA_BITS}")
         self._fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self._certificate.read_text())).hexdigest()
         self._metrics = Metrics(self._address, self._fingerprint)
@@ -109,12 +109,13 @@ class KopiaServer:
         self._control(self._limited(), "status")
 
     def drop_caches(self, ctx: Context) -> None:
-        """Stop, put the cache aside, start: clearing it under a running server makes that hang, and to delete a file for each content takes
-        longer than all else here; with the run's own directory they go anyway."""
+        """Stop, and start without a cache, for good. Clearing one under a running server makes that hang; deleting a file for each content
+        and making them all again takes longer than what is to be read, and they go with the run's directory anyway."""
         ctx.cancel.check()
+        if self._config == self._uncached_config:
+            return
         self._process.pause(_STOP_GRACE_S)
-        if self._cache_directory.exists():
-            self._cache_directory.rename(self._home / f"cache-until-start-{self._process.restarts + 2}")
+        self._config = self._uncached_config
         self._start(self._address)
 
     def cleanup(self) -> None:
@@ -255,12 +256,6 @@ class KopiaServer:
     def _stored_bytes(self) -> int:
         """Of a bucket nothing is known."""
         return measure(self._location.directory).size_bytes if self._location.directory is not None else 0
-
-
-def _without_cache(config: bytes) -> bytes:
-    """The same connection, by which everything is read out of the repository."""
-    settings = msgspec.json.decode(config, type=dict[str, object])
-    return msgspec.json.encode(settings | {"caching": {}})
 
 
 def _size(path: Path) -> int:
