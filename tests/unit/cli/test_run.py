@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from seatrial.cli.main import main
+from seatrial.cli.run_options import RunOptions
 from seatrial.config.model import Preset
 from seatrial.engine.plan import Plan
 from seatrial.errors import TargetError
@@ -308,6 +309,24 @@ def test_a_dry_run_shows_the_plan_on_each_target(run: Run, stage: Stage) -> None
     _, out, _ = run("smoke", "--target", "embedded,borg", "--dry-run")
     assert [line.split()[3] for line in out.splitlines() if line.startswith("preset ")] == ["embedded", "borg"]
     assert not stage.requests
+
+
+def test_on_a_terminal_runs_on_several_targets_are_told_in_lines(
+    run: Run, stage: Stage, with_borg: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str | None] = []
+
+    def show(options: RunOptions) -> ExitCode:
+        shown.append(options.target)
+        return ExitCode.PASS
+
+    monkeypatch.setattr("seatrial.cli.run.has_screen", lambda: True)
+    monkeypatch.setattr("seatrial.cli.attached.run_shown", show)
+    assert run("smoke", "--target", "borg")[0] == ExitCode.PASS
+    assert (shown, stage.requests) == (["borg"], [])
+    _, out, _ = run("smoke", "--target", "embedded,borg")
+    assert (len(shown), len(stage.requests)) == (1, 2)
+    assert "target borg, 2 of 2" in out
 
 
 def test_options_of_one_target_reach_its_preset(run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
