@@ -12,17 +12,20 @@ import asyncio
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 import msgspec
 from textual.app import App, ComposeResult
+from textual.screen import Screen
 
 from seatrial.clock import SYSTEM_CLOCK, thread_cpu_s
 from seatrial.history.segments import segment_numbers
+from seatrial_tui.garbage import Sweeper
 from seatrial_tui.panes.clients.pane import ClientsPane
+from seatrial_tui.screens.keys import KeysFirst
 from seatrial_tui.source.moment import Moment
 from tests.bench.dashboard_run import GrowingRun, write_run
 from tests.bench.harness import Row, at_most
@@ -122,8 +125,8 @@ class Cursor:
 def keys(screen: Terminal, cursor: Cursor) -> list[Row]:
     """From a key to the frame that answers it, in between the frames that the run causes; each kind is seen by what only it paints.
 
-    Another pane is answered by the bar of panes; its border and its keys follow in a second frame, for Textual styles what has lost and
-    what has got the keys after the first.
+    Another pane is answered by the bar of panes; its border and its keys follow in a second frame, for Textual hands over the keys
+    after the first.
     """
     times_s = {
         "another row": alternate(screen, ("j", lambda: cursor.at(cursor.line + 1)), ("k", lambda: cursor.at(cursor.line))),
@@ -208,11 +211,14 @@ def memory(place: Path) -> Row:
 
 
 class Stage(App[None]):
-    """Nothing but the clients."""
+    """Nothing but the clients, on a screen as the dashboard's: it paints and sweeps as that."""
 
     def __init__(self, pane: ClientsPane) -> None:
         super().__init__()
         self._pane = pane
+
+    def get_default_screen(self) -> Screen[None]:
+        return KeysFirst()
 
     def compose(self) -> ComposeResult:
         yield self._pane
@@ -221,7 +227,8 @@ class Stage(App[None]):
 async def tables(recorded: Path) -> list[Row]:
     """Processor time of a refresh, painting included, beyond what the application takes when nothing changes."""
     moment, going_on = moment_of(recorded), [*moments_of(recorded, every_ns=LOOK_NS)]
-    with reading(recorded) as source:
+    with reading(recorded) as source, closing(Sweeper()) as sweeper:
+        sweeper.begin()
         pane = ClientsPane(source)
         app = Stage(pane)
         async with app.run_test(size=(160, 50)):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from textual import on
+from textual import events, on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
@@ -20,6 +20,7 @@ from seatrial.report.prose import plain, shorten
 from seatrial.verdicts import ExitCode
 from seatrial_tui.ending import Ending
 from seatrial_tui.export import fresh_path, write_csv, write_json
+from seatrial_tui.garbage import Sweeper
 from seatrial_tui.keymap import commands, mapped
 from seatrial_tui.lines.table import LineTable
 from seatrial_tui.messages import CopyText, Drive, JumpToLog, OpenClient, OpenFinding, OpenShell
@@ -105,6 +106,7 @@ class Dashboard(Ending[None], ThemedApp[None]):
         self._news = [News() for _ in runs]
         self._at = 0
         self._requests = Requests()
+        self._sweeper = Sweeper(clock)
         self._live = False
         """Of the run in front."""
         self._leaving = False
@@ -127,10 +129,12 @@ class Dashboard(Ending[None], ThemedApp[None]):
         """The screen is there; now it is filled."""
         for screen in self._screens:
             screen.run.begin()
+        self._sweeper.begin()
         self.set_timer(FIRST_TICK_S, self._tick)
         self.set_interval(1 / self._ui.refresh_hz, self._tick)
 
     def on_unmount(self) -> None:
+        self._sweeper.close()
         self._requests.close()
         for screen in self._screens:
             screen.run.close()
@@ -157,6 +161,12 @@ class Dashboard(Ending[None], ThemedApp[None]):
                 self.exit()  # an engine that begins takes no requests yet; that its tie is cut it always hears
         if self._engine is not None and self._engine.returncode is not None and self._leaving:
             self.exit()
+        self._sweeper.look()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent):
+            self._sweeper.typed()
+        await super().on_event(event)
 
     def _show(self, moment: Moment) -> None:
         for screen in reversed(self.screen_stack):

@@ -54,7 +54,7 @@ class PaneBar(Toned):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        base, width = self.rich_style, self.size.width
+        base, width = self.base, self.size.width
         status = [(text, tone) for text, tone in map(_toned, self._status) if text]
         end = sum(cells(text) + len(_GAP) for text, _ in status)
         segments, used = self._lay_out(width, width - end, base)

@@ -60,7 +60,7 @@ class TimeSlider(Toned):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        span, base, width = self._span, self.rich_style, self.size.width
+        span, base, width = self._span, self.base, self.size.width
         state = f" ▶ {span.speed:g}x " if span.speed else " ‖ "
         clock = f"{_clock(span.position_ns - span.begin_ns)} / {_clock(span.end_ns - span.begin_ns)} "
         begin = cells(state) + cells(clock)

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from seatrial.history.frames import ClientFrame
 from seatrial.verdicts import Outcome
-from seatrial_tui.lines.ages import lasting
+from seatrial_tui.lines.ages import Ages, lasting
 from seatrial_tui.lines.table import LineTable
 from seatrial_tui.messages import CopyText, Drive, OpenClient
 from seatrial_tui.panes.clients.following import STEP_S, TROUBLE_HELD_S, Following
@@ -115,9 +115,9 @@ def test_time_passes_for_what_is_under_way_and_for_nothing_else() -> None:
     async def act(app: Stage, pilot: Pilot[None]) -> None:
         pane.show(run.moment())
         before = {row.row.id: row for row in pane.query_one(LineTable).shown}
-        run.pass_time(1)
+        run.pass_time(5)
         pane.show(run.moment())
-        await until(lambda: "1m06s" in app.text)
+        await until(lambda: "1m10s" in app.text)
         changed = [row.row.name for row in pane.query_one(LineTable).shown if before[row.row.id] is not row]
         assert changed == ["brave-otter-0", "calm-heron-1"]
 
@@ -253,3 +253,19 @@ def test_a_run_that_took_place_is_shown(finished_run: Path, size: tuple[int, int
 def test_how_long_something_lasts_takes_six_cells_at_most(seconds: int, expected: str) -> None:
     assert lasting(seconds) == expected
     assert len(expected) <= 6
+
+
+def test_the_longer_something_lasts_the_seldomer_its_line_changes() -> None:
+    ages: Ages[str] = Ages(lambda row: row, lambda row: None if row == "idle" else 0)
+    seen = [ages.at(("waits", "idle"), second * 1_000_000_000)[0] for second in range(2 * 3600)]
+    changes = [second for second in range(1, len(seen)) if seen[second] is not seen[second - 1]]
+    assert changes == [*range(1, 60), *range(60, 3600, 5), *range(3600, 7200, 60)]
+    assert [lasting(seen[second].seconds) for second in (59, 64, 65, 3599, 3659, 3660)] == [
+        "59 s",
+        "1m00s",
+        "1m05s",
+        "59m55s",
+        "1h00m",
+        "1h01m",
+    ]
+    assert ages.at(("waits", "idle"), 0)[1] is ages.at(("waits", "idle"), 10**15)[1]

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 R = TypeVar("R")
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+_STEP_S = 5
 
 
 class Aged(NamedTuple, Generic[R]):
@@ -15,7 +16,7 @@ class Aged(NamedTuple, Generic[R]):
 
     row: R
     seconds: int
-    """-1 where that is of no interest: such a row stays the same object."""
+    """``coarse``; -1 where that is of no interest: such a row stays the same object."""
 
 
 class Ages(Generic[R]):
@@ -31,11 +32,19 @@ class Ages(Generic[R]):
         before, known = self._known, dict[str, Aged[R]]()
         for row in rows:
             key, since_ns = self._key(row), self._since_ns(row)
-            seconds = -1 if since_ns is None else max(0, now_ns - since_ns) // 1_000_000_000
+            seconds = -1 if since_ns is None else coarse(max(0, now_ns - since_ns) // 1_000_000_000)
             aged = before.get(key)
             known[key] = aged if aged is not None and aged.row is row and aged.seconds == seconds else Aged(row, seconds)
         self._known = known
         return tuple(known.values())
+
+
+def coarse(seconds: int) -> int:
+    """As exactly as it is of interest: by the second for a minute, then in steps of 5, after an hour of a minute. Else 200 clients that
+    wait would be 200 lines to paint each second.
+    """
+    step = 1 if seconds < _MINUTE_S else _STEP_S if seconds < _HOUR_S else _MINUTE_S
+    return seconds // step * step
 
 
 def lasting(seconds: int) -> str:

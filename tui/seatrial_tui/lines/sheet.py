@@ -70,17 +70,22 @@ class Sheet(Toned):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._lines: list[list[Cell]] = []
+        self._strips: dict[int, Strip] = {}
 
     def show(self, lines: Iterable[Line]) -> None:
         """Show these lines from now on; each is cut where the sheet ends."""
         new, old = [list(line) for line in lines], self._lines
         self._lines = new
         if len(new) != len(old):
+            self._strips.clear()
             self.refresh(layout=True)
             return
-        changed = [Region(0, y, max(1, self.size.width), 1) for y, line in enumerate(new) if line != old[y]]
+        changed = [y for y, line in enumerate(new) if line != old[y]]
         if changed:
-            self.refresh(*changed)
+            for y in changed:
+                self._strips.pop(y, None)
+            width = max(1, self.size.width)
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
 
     @property
     def text(self) -> str:
@@ -91,11 +96,18 @@ class Sheet(Toned):
         return len(self._lines)
 
     def render_line(self, y: int) -> Strip:
-        base, width = self.rich_style, self.size.width
+        width = self.size.width
         if y >= len(self._lines):
-            return Strip.blank(width, base)
-        strip = Strip([Segment(text, base + self.tone(tone)) for text, tone in map(split, self._lines[y])])
-        return self.placed(self._selected(strip.adjust_cell_length(width, base), y), 0, y)
+            return Strip.blank(width, self.base)
+        strip = self._strips.get(y)
+        if strip is None or strip.cell_length != width:
+            strip = Strip([Segment(text, self.base + self.tone(tone)) for text, tone in map(split, self._lines[y])])
+            strip = self._strips[y] = strip.adjust_cell_length(width, self.base)
+        return self.placed(self._selected(strip, y), 0, y)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips.clear()
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
         """The text under the mouse's selection."""

@@ -40,17 +40,17 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     Threading: the screen's thread only.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"line-table--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"line-table--cursor", "line-table--cursor-without-keys"}
     DEFAULT_CSS = """
     LineTable {
         width: 1fr; height: 1fr; overflow-x: auto; overflow-y: auto; scrollbar-gutter: stable;
         scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1;
     }
-    LineTable > .line-table--cursor {
+    LineTable > .line-table--cursor-without-keys {
         color: $block-cursor-blurred-foreground; background: $block-cursor-blurred-background;
         text-style: $block-cursor-blurred-text-style;
     }
-    LineTable:focus > .line-table--cursor {
+    LineTable > .line-table--cursor {
         color: $block-cursor-foreground; background: $block-cursor-background; text-style: $block-cursor-text-style;
     }
     """
@@ -253,6 +253,12 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         self._palette = None
         self._lines.forget_strips()
 
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Instead of what Textual does, which is to look for all its styles anew: one line is painted otherwise."""
+        self._palette = None
+        if len(self._rows):
+            self._lines.of(self._rows.key(self._cursor), self._rows[self._cursor]).strip = None
+
     def selection_updated(self, selection: Selection | None) -> None:
         self._lines.forget_strips()
         super().selection_updated(selection)
@@ -261,8 +267,8 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
 
     def _colors(self) -> Palette:
         if self._palette is None:
-            base = self.rich_style
-            cursor = self.get_component_rich_style("line-table--cursor")
+            base = self.base
+            cursor = self.get_component_rich_style(f"line-table--cursor{'' if self.has_focus else '-without-keys'}")
             if self.app.no_color or cursor.bgcolor == base.bgcolor:
                 cursor += Style(reverse=self.has_focus, underline=not self.has_focus)
             self._palette = Palette(base=base, cursor=cursor, tones={tone: self.tone(tone) for tone in Tone})

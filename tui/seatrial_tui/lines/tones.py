@@ -42,18 +42,44 @@ class Toned(Widget):
     """
 
     _painting = False
+    _base: Style | None = None
+    _tones: dict[Tone, Style] = {}
 
     def render_lines(self, crop: Region) -> list[Strip]:
         self._painting = True
         try:
-            return super().render_lines(crop)
+            return super().render_lines(crop) if self.styles.gutter else self._bare_lines(crop)
         finally:
             self._painting = False
+
+    def _bare_lines(self, crop: Region) -> list[Strip]:
+        """Lines without border and padding, as most are. Textual looks at each for all that might be around it, which takes as long as
+        painting it.
+        """
+        width, height = self.outer_size.width, self.content_size.height
+        strips = [self.render_line(y) if y < height else Strip.blank(width, self.base) for y in crop.line_range]
+        strips = [strip.adjust_cell_length(width, self.base) for strip in strips]
+        for each in self.get_line_filters():
+            strips = [strip.apply_filter(each, self.background_colors[1]) for strip in strips]
+        return strips if crop.column_span == (0, width) else [strip.crop(*crop.column_span) for strip in strips]
 
     def placed(self, strip: Strip, x: int, y: int) -> Strip:
         """A line that begins at ``x`` of line ``y``: the mouse asks for that. Each time it is painted it would cost as much again."""
         return strip if self._painting else strip.apply_offsets(x, y)
 
+    @property
+    def base(self) -> Style:
+        """How it looks where it says nothing. Remembered until the theme changes, as ``tone``: Textual asks all widgets that it is in."""
+        if self._base is None:
+            self._base = self.rich_style
+        return self._base
+
     def tone(self, tone: Tone) -> Style:
-        """How that tone looks here and now. Cached by Textual until the theme changes."""
-        return self.get_component_rich_style(f"tone--{tone.value}")
+        """How that tone looks here and now."""
+        if tone not in self._tones:
+            self._tones = {each: self.get_component_rich_style(f"tone--{each.value}") for each in Tone}
+        return self._tones[tone]
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._base, self._tones = None, {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import msgspec
 from textual.content import ContentType
 from textual.geometry import Region
+from textual.strip import Strip
 from textual.widget import Widget
 
 from seatrial_tui.source.moment import Moment, RunSource
@@ -42,9 +44,8 @@ class _OnTheBorder:
         if getattr(pane, self._told, None) == title:
             return
         setattr(pane, self._told, title)
-        pane.titling = True
-        self._of_textual.__set__(pane, title)
-        pane.titling = False
+        with pane.only_its_edges(top_and_bottom=True):
+            self._of_textual.__set__(pane, title)
 
 
 class Pane(Widget):
@@ -67,10 +68,9 @@ class Pane(Widget):
 
     border_title = _OnTheBorder(vars(Widget)["border_title"])
     border_subtitle = _OnTheBorder(vars(Widget)["border_subtitle"])
-    titling = False
-    """Its border is being given a title."""
 
     def __init__(self, run: RunSource) -> None:
+        self._edges = 0
         super().__init__(id=self.NAME)
         self.run = run
         self.border_title = self.TITLE
@@ -79,13 +79,39 @@ class Pane(Widget):
         """Show this moment."""
         raise NotImplementedError
 
+    @contextmanager
+    def only_its_edges(self, *, top_and_bottom: bool = False) -> Iterator[None]:
+        """Whatever Textual has painted anew here meanwhile, it is no more of this pane than its border."""
+        self._edges = 2 if top_and_bottom else 4
+        try:
+            yield
+        finally:
+            self._edges = 0
+
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        if self.titling:
-            offset, size = self.content_offset, self.outer_size
-            edges = (Region(0, 0, size.width, 1), Region(0, max(0, size.height - 1), size.width, 1))
-            regions = tuple(edge.translate((-offset.x, -offset.y)) for edge in edges)
+        if self._edges:
+            offset, (width, height) = self.content_offset, self.outer_size
+            edges = (
+                Region(0, 0, width, 1),
+                Region(0, max(0, height - 1), width, 1),
+                Region(0, 0, 1, height),
+                Region(max(0, width - 1), 0, 1, height),
+            )
+            regions = tuple(edge.translate((-offset.x, -offset.y)) for edge in edges[: self._edges])
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """A pane paints its border and what is behind its widgets: between the first and the last line each is as the other."""
+        last = self.outer_size.height - 1
+        needed = [_alike(y, last) for y in crop.line_range]
+        painted = {y: super(Pane, self).render_lines(Region(crop.x, y, crop.width, 1))[0] for y in set(needed)}
+        return [painted[y] for y in needed]
 
     def export(self) -> Exported | None:
         """What it shows as a table; None where it shows none."""
         return None
+
+
+def _alike(y: int, last: int) -> int:
+    """The line that looks as the one at ``y``."""
+    return min(y, 1) if y < last else y

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from seatrial.report.prose import cells
+from seatrial_tui.screens.painting import SparingCompositor
 
 FIRST = ("help", "quit")
 """Names of the commands."""
@@ -24,6 +25,10 @@ class KeysFirst(Screen[ScreenResultType]):
 
     # Textual paints the whole screen anew when another widget has the keys. Those two that have changed paint themselves.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = SparingCompositor()
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import ClassVar
 
 from textual import events, on
@@ -194,6 +195,16 @@ class RunScreen(KeysFirst[None]):
             if widget.focusable and all(each.display for each in widget.ancestors_with_self if isinstance(each, Widget)):
                 widget.focus()
                 return
+
+    def _update_focus_styles(self, focused: Widget | None = None, blurred: Widget | None = None) -> None:
+        """Textual looks anew for the styles of all that is in the pane that gets the keys and in the one that has lost them. Ours depend
+        on it in nothing but the border; a widget that has the keys itself is told by Textual and sees to itself.
+        """
+        panes = {each for widget in (focused, blurred) if widget is not None for each in widget.ancestors if isinstance(each, Pane)}
+        with ExitStack() as edges:
+            for pane in panes:
+                edges.enter_context(pane.only_its_edges())
+            self.app.stylesheet.update_nodes(panes, animate=True)
 
     @on(PaneBar.Picked)
     def _picked(self, event: PaneBar.Picked) -> None:

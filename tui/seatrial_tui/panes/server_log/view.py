@@ -300,8 +300,11 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     def _styles(self) -> Styles:
         if self._palette is None:
             chosen = self.screen.get_component_rich_style("screen--selection")
-            self._palette = Styles(base=self.rich_style, tones={tone: self.tone(tone) for tone in Tone}, chosen=chosen)
+            self._palette = Styles(base=self.base, tones={tone: self.tone(tone) for tone in Tone}, chosen=chosen)
         return self._palette
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Nothing, instead of looking for all its styles anew: who has the keys is told by the border of the pane."""
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
