@@ -17,18 +17,19 @@ from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.data import builtin
 from seatrial.config.model import UiSettings
 from seatrial_tui.app import Dashboard
+from seatrial_tui.panes.cluster.pane import ClusterPane
 from seatrial_tui.panes.run.pane import RunPane
 from seatrial_tui.screens.client import ClientScreen
 from seatrial_tui.screens.finding import FindingScreen
 from seatrial_tui.screens.run import LEFT, RIGHT
 from seatrial_tui.theming.shelf import load_themes
-from tests.tui.app.screens import NARROW, WIDE, dashboard, shows, until
+from tests.tui.app.screens import NARROW, WIDE, dashboard, shows, text_of, until
 
 PICTURES = Path(__file__).parent / "snapshots"
-RECORDED = Path(__file__).parents[2] / "data" / "run-with-findings.tar.gz"
+DATA = Path(__file__).parents[2] / "data"
 SETTLES_S = 20.0
 THEMES = sorted(load_themes([builtin("themes")]).themes)
-PANES = {str(number): pane.NAME for number, pane in enumerate((*LEFT, *RIGHT), 1)}
+PANES = {str(number): pane.NAME for number, pane in enumerate((*LEFT, *RIGHT), 1) if pane is not ClusterPane}
 EXPECTED = {
     "clients": "mismatch",
     "server-log": "user-added",
@@ -44,8 +45,17 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with findings, as its engine left it: journal, telemetry, the server's log."""
-    place = tmp_path_factory.mktemp("recorded")
-    with tarfile.open(RECORDED) as archive:
+    return unpacked(DATA / "run-with-findings.tar.gz", tmp_path_factory.mktemp("recorded"))
+
+
+@pytest.fixture(scope="module")
+def on_a_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a short ``cluster-smoke``."""
+    return unpacked(DATA / "run-on-a-cluster.tar.gz", tmp_path_factory.mktemp("on-a-cluster"))
+
+
+def unpacked(packed: Path, place: Path) -> Path:
+    with tarfile.open(packed) as archive:
         archive.extractall(place, filter="data")
     (run,) = place.iterdir()
     return run
@@ -100,6 +110,30 @@ def test_each_pane_looks_as_it_did(theme: str, recorded: Path, renew: bool, tmp_
                 await compare(app, f"{theme}-{name}", renew, tmp_path)
 
     asyncio.run(picture())
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_cluster_looks_as_it_did(theme: str, on_a_cluster: Path, renew: bool, tmp_path: Path) -> None:
+    async def picture() -> None:
+        async with dashboard([on_a_cluster], NARROW, tmp_path, ui=UiSettings(theme=theme)) as (app, pilot):
+            await until(lambda: app.in_front.moment().view.end is not None, app)
+            await pilot.press("8")
+            await shows(app, "5 nodes, 3 owners per key", "● 5 up")
+            await compare(app, f"{theme}-cluster", renew, tmp_path)
+
+    asyncio.run(picture())
+
+
+def test_a_run_without_nodes_has_no_pane_for_them(recorded: Path, tmp_path: Path) -> None:
+    async def press() -> None:
+        async with dashboard([recorded], NARROW, tmp_path) as (app, pilot):
+            await until(lambda: app.in_front.moment().view.end is not None, app)
+            await shows(app, "mismatch")
+            await pilot.press("8")
+            await shows(app, "this run's server has no nodes", "mismatch")
+            assert "Cluster" not in text_of(app)
+
+    asyncio.run(press())
 
 
 def test_the_whole_looks_as_it_did(recorded: Path, renew: bool, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from seatrial_tui.bar import PaneBar, Tab
 from seatrial_tui.lines.tones import Cell, Tone
 from seatrial_tui.panes.cache.pane import CachePane
 from seatrial_tui.panes.clients.pane import ClientsPane
+from seatrial_tui.panes.cluster.pane import ClusterPane
 from seatrial_tui.panes.directories.pane import DirectoriesPane
 from seatrial_tui.panes.findings.pane import FindingsPane
 from seatrial_tui.panes.pane import Pane
@@ -35,9 +36,9 @@ MIN_SPEED, MAX_SPEED = 0.125, 64.0
 TALL_LINES = 32
 """From here on the run has more than its strip."""
 LEFT: tuple[type[Pane], ...] = (ClientsPane, ServerLogPane)
-RIGHT: tuple[type[Pane], ...] = (FindingsPane, ServerPane, StatisticsPane, CachePane, DirectoriesPane)
+RIGHT: tuple[type[Pane], ...] = (FindingsPane, ServerPane, StatisticsPane, CachePane, DirectoriesPane, ClusterPane)
 ALL: tuple[type[Pane], ...] = (RunPane, *LEFT, *RIGHT)
-SHARED = (StatisticsPane.NAME, CachePane.NAME, DirectoriesPane.NAME)
+SHARED = (StatisticsPane.NAME, CachePane.NAME, DirectoriesPane.NAME, ClusterPane.NAME)
 """One of these at a time, the last that was asked for."""
 SHORT = {ServerLogPane.NAME: "Log", StatisticsPane.NAME: "Stats", DirectoriesPane.NAME: "Dirs"}
 """Titles on a narrow screen, where others than usual."""
@@ -121,8 +122,13 @@ class RunScreen(KeysFirst[None]):
                 pane.show(self._moment)
 
     def _show_bar(self) -> None:
-        tabs = [Tab(name, str(self._panes[name].TITLE), self._mark(name), SHORT.get(name, "")) for name in self._order]
+        there = [name for name in self._order if self._there(name)]
+        tabs = [Tab(name, str(self._panes[name].TITLE), self._mark(name), SHORT.get(name, "")) for name in there]
         self._bar.show(tabs, self._current, self._status())
+
+    def _there(self, name: str) -> bool:
+        """Only a server that keeps its blobs on nodes has a cluster to show."""
+        return name != ClusterPane.NAME or bool(self._moment.view.cluster)
 
     def _show_slider(self) -> None:
         """There for whatever does not simply follow the run."""
@@ -221,7 +227,11 @@ class RunScreen(KeysFirst[None]):
     # -- keys
 
     def action_pane(self, number: int) -> None:
-        self.bring(self._order[number - 1])
+        name = self._order[number - 1]
+        if self._there(name):
+            self.bring(name)
+        else:
+            self.notify("this run's server has no nodes", timeout=2, markup=False)
 
     def action_maximise(self) -> None:
         if self.maximized is not None:
