@@ -13,7 +13,7 @@ from seatrial.cli.json_lines import JsonLines
 from seatrial.cli.lines import SHOWN_GROUPS, Detail, Lines, Narrator, progress_line
 from seatrial.cli.terminal import Screen
 from seatrial.clock import VirtualClock
-from seatrial.history.events import Fault, Phase, ServerEvent, Steer, Trees
+from seatrial.history.events import ClusterEvent, Fault, NodeEvent, Phase, ServerEvent, Steer, Trees
 from seatrial.history.fold import RunFold
 from seatrial.history.journal import read_journal
 from seatrial.history.view import PhaseView, RunView
@@ -116,6 +116,8 @@ def test_server_faults_and_steering_are_told(tmp_path: Path) -> None:
     story.say(
         ServerEvent(state="died", exit_code=-9, detail="last words\n\x1b[2J"),
         Fault(fault="flip-byte", state="planted", detail="in a pack"),
+        NodeEvent(node="n1", state="down", detail="7 keys lost"),
+        ClusterEvent(hints_queued=3, hints_waiting=2),
         Steer(command="remark", argument="look\nhere"),
         Phase(name="chaos", state="end", detail="stopped early"),
     )
@@ -123,6 +125,8 @@ def test_server_faults_and_steering_are_told(tmp_path: Path) -> None:
     said = text(story.directory)
     assert "server died, exit code -9: last words\n           \\x1b[2J\n" in said
     assert "fault flip-byte planted: in a pack" in said
+    assert "node n1 down: 7 keys lost" in said
+    assert "cluster: 3 hints queued, 2 waiting" in said
     assert "steered: remark look\n           here\n" in said
     assert "chaos ended: stopped early" in said
 
