@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from seatrial.config.loader import load_config
-from seatrial.config.model import EmbeddedSettings
+from seatrial.config.model import EmbeddedSettings, ResticSettings
 from seatrial.errors import UsageError
 from seatrial.history.events import ClusterEvent, Fault, NodeEvent
 from seatrial.verdicts import ExitCode
@@ -18,8 +18,10 @@ from tests.e2e.trials import QUICK, run_trial
 pytestmark = pytest.mark.slow
 
 
-def test_two_of_five_nodes_lose_everything_and_the_run_passes(tmp_path: Path) -> None:
-    ended = run_trial(tmp_path, preset=load_config().preset("cluster-smoke"))
+@pytest.mark.parametrize("target", ["embedded", pytest.param("restic", marks=pytest.mark.needs_program("restic"))])
+def test_two_of_five_nodes_lose_everything_and_the_run_passes(target: str, tmp_path: Path) -> None:
+    preset = msgspec.structs.replace(load_config().preset("cluster-smoke"), target=target, restic=ResticSettings(server="embedded"))
+    ended = run_trial(tmp_path, preset=preset)
     assert (ended.code, ended.findings) == (ExitCode.PASS, [])
     outages = [event for event in ended.events if isinstance(event, Fault)]
     assert [event.state for event in outages] == ["begin", "end"] * 2

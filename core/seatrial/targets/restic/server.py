@@ -15,7 +15,7 @@ from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.targets.embedded.private import make_private_directory
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
-from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
+from seatrial.targets.protocols import Access, Disturbs, GcStats, ListedSnapshot, Surroundings, Verification
 from seatrial.targets.restic import output
 from seatrial.targets.restic.certificate import keep_certificate
 from seatrial.targets.restic.front import Front
@@ -106,6 +106,14 @@ class ResticServer:
 
     def frame(self) -> ServerFrame | None:
         return self._front.frame()
+
+    def begin_disturbing(self) -> None:
+        if isinstance(self._front, Disturbs):
+            self._front.begin_disturbing()
+
+    def heal(self, ctx: Context) -> None:
+        if isinstance(self._front, Disturbs):
+            self._front.heal(ctx)
 
     def cleanup(self) -> None:
         self._front.cleanup()
