@@ -19,6 +19,7 @@ class TestOverEmbedded(TargetConformance):
     preset: ClassVar[Preset] = Preset(restic=ResticSettings(server="embedded"))
 
 
+@pytest.mark.slow
 @pytest.mark.needs_program("rclone")
 class TestOverRclone(TargetConformance):
     target = ResticTarget()
