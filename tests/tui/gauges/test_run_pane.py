@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from seatrial.history.events import Event, Finding, Invoke, Phase, Result, RunEnded, Steer
+from seatrial.history.events import Event, Finding, Invoke, NotRun, Phase, Result, RunEnded, Steer
 from seatrial.history.frames import Frame
 from seatrial.history.view import RunView
 from seatrial.report.prose import duration
@@ -160,6 +160,11 @@ def test_what_keeps_the_verdict_open_is_told() -> None:
     moment = told([*CHAOS, invoke, unknown])
     gappy = msgspec.structs.replace(moment, view=msgspec.structs.replace(moment.view, gaps=1, verdict=Verdict.INCONCLUSIVE))
     shown(pane(), [gappy], (92, 24), "? INCONCLUSIVE so far", "1 operation of unknown outcome", "1 gap in the journal")
+
+
+def test_what_the_server_cannot_be_asked_for_is_named() -> None:
+    attached = told([NotRun(action="run-gc", why="not ours"), NotRun(action="verify-repository", why="not ours"), *CHAOS])
+    shown(pane(), [attached], (92, 24), "not run: run-gc, verify-repository")
 
 
 def test_a_run_whose_engine_is_gone_says_so_and_one_watched_in_its_past_does_not() -> None:

@@ -178,6 +178,7 @@ def doubts(view: RunView) -> list[tuple[int, Line]]:
     return [
         (0, [(f"{plural(view.unknown_open, 'operation')} of unknown outcome", Tone.WARN)] if view.unknown_open else []),
         (1, [(f"{plural(view.gaps, 'gap')} in the journal", Tone.BAD)] if view.gaps else []),
+        (2, [(f"not run: {', '.join(each.action for each in view.not_run)}", Tone.WARN)] if view.not_run else []),
     ]
 
 
