@@ -116,27 +116,27 @@ def test_what_lies_at_the_root_stays_there_and_nobody_is_asked(tmp_path: Path) -
 
 def test_a_source_below_its_path_takes_the_place_of_the_root(tmp_path: Path) -> None:
     into = tmp_path / "into"
-    source = into / "home" / "me" / "data"
+    source = into / "srv" / "me" / "data"
     source.mkdir(parents=True)
-    (source / "home").mkdir()  # of the same name as the first directory on the way
+    (source / "srv").mkdir()  # of the same name as the first directory on the way
     (source / "file").write_text("x")
-    raise_up(into, lambda: ["/home/me/data"])
-    assert sorted(path.name for path in into.iterdir()) == ["file", "home"]
+    raise_up(into, lambda: ["/srv/me/data"])
+    assert sorted(path.name for path in into.iterdir()) == ["file", "srv"]
     assert [path.name for path in tmp_path.iterdir()] == ["into"]
 
 
 def test_one_directory_that_is_content_stays_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "only" / "below").mkdir(parents=True)
-    raise_up(tmp_path, lambda: ["/home/me/data"])
+    raise_up(tmp_path, lambda: ["/srv/me/data"])
     raise_up(tmp_path, list)
     assert (tmp_path / "only" / "below").is_dir()
 
 
 def test_a_link_on_the_way_leads_nowhere(tmp_path: Path) -> None:
     into, outside = tmp_path / "into", tmp_path / "outside"
-    (into / "home").mkdir(parents=True)
+    (into / "srv").mkdir(parents=True)
     (outside / "data").mkdir(parents=True)
-    (into / "home" / "me").symlink_to(outside)
-    raise_up(into, lambda: ["/home/me/data"])
-    assert (into / "home" / "me").is_symlink()
+    (into / "srv" / "me").symlink_to(outside)
+    raise_up(into, lambda: ["/srv/me/data"])
+    assert (into / "srv" / "me").is_symlink()
     assert (outside / "data").is_dir()
