@@ -46,14 +46,12 @@ def make(request: pytest.FixtureRequest) -> Make:
 class Stub(InProcessTransport):
     """Answers every set with ``answer``, or raises it; notes what was sent."""
 
-    def __init__(self, answer: ApplyResult | Exception | None = None, pause_s: float = 0.0) -> None:
+    def __init__(self, answer: ApplyResult | Exception | None = None) -> None:
         super().__init__()
-        self.answer, self.pause_s = answer, pause_s
+        self.answer = answer
         self.sent: list[tuple[str, str, bool]] = []
 
     def forward_set(self, node_id: str, item: Item, replicate: bool) -> ApplyResult | None:
-        if self.pause_s:
-            threading.Event().wait(self.pause_s)
         self.sent.append((node_id, item.key, replicate))
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -268,17 +266,21 @@ def test_repairs_of_one_key_are_merged_to_the_highest() -> None:
 
 
 def test_a_batch_is_sent_side_by_side() -> None:
-    """White box: TestRepairQueue parallel flush: six sends of 50 ms take less than five of them."""
-    from seatrial.clock import SYSTEM_CLOCK
+    """White box: TestRepairQueue parallel flush: each of six sends ends only once all six are under way."""
+    together = threading.Barrier(6, timeout=30)
 
-    stub = Stub(pause_s=0.05)
+    class Meeting(Stub):
+        def forward_set(self, node_id: str, item: Item, replicate: bool) -> ApplyResult | None:
+            together.wait()
+            return super().forward_set(node_id, item, replicate)
+
+    stub = Meeting()
     waiting, counters = repairs(stub)
     for number in range(6):
         waiting.enqueue("A", Item(f"k{number}", 1, version=1))
-    started = SYSTEM_CLOCK.monotonic_s()
     waiting.flush_all()
-    assert SYSTEM_CLOCK.monotonic_s() - started < 0.25
-    assert counters.get("read_repair_batched") == 6
+    assert len(stub.sent) == counters.get("read_repair_batched") == 6
+    assert not together.broken
 
 
 def test_a_full_batch_goes_at_once_and_stop_sends_the_rest() -> None:

@@ -348,7 +348,7 @@ def test_stopping_without_time_is_fast_and_frees_the_port(start: Start) -> None:
     started = SYSTEM_CLOCK.monotonic_s()
     node.stop(0)
     node.stop(0)
-    assert SYSTEM_CLOCK.monotonic_s() - started < 1
+    assert SYSTEM_CLOCK.monotonic_s() - started < 3  # waiting for the idle connection would take a minute; a busy machine takes its time
     assert node.lifecycle.is_set()
     idle.close()
     again = start("A2", address=node.local_node_address)
