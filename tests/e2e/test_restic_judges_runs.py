@@ -15,7 +15,7 @@ from seatrial.config.model import ActionName, GcOptions, Preset
 from seatrial.context import new_client_context
 from seatrial.harness.harness import HarnessSettings, TestHarness
 from seatrial.history.events import Result
-from seatrial.targets.embedded.secret import repository_secrets
+from seatrial.targets.secret import repository_secrets
 from seatrial.verdicts import ExitCode, Outcome
 from tests.e2e.trials import QUICK, run_trial
 from tests.support.standing import ATTEMPTS, times_above

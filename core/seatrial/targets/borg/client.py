@@ -19,7 +19,7 @@ from seatrial.observe.directories import measure
 from seatrial.targets.borg.command import PREFIX, USERS_SETTINGS, archive_name, list_archives, own_places, surroundings, waiting
 from seatrial.targets.borg.configuration import path_word
 from seatrial.targets.borg.outcomes import TABLE
-from seatrial.targets.embedded.private import make_private_directory, write_private
+from seatrial.targets.private import make_private_directory, write_private
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings

@@ -10,7 +10,7 @@ import msgspec
 
 from seatrial.context import Context
 from seatrial.errors import OperationError
-from seatrial.targets.embedded.private import make_private_directory
+from seatrial.targets.private import make_private_directory
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.protocols import OPERATION_TAG, ListedSnapshot
 

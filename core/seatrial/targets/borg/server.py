@@ -18,10 +18,10 @@ from seatrial.targets.borg.keys import new_key
 from seatrial.targets.borg.maintenance import Maintenance
 from seatrial.targets.borg.outcomes import TABLE
 from seatrial.targets.borg.sshd import HOST, Sshd, user_name
-from seatrial.targets.embedded.secret import repository_secrets
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
+from seatrial.targets.secret import repository_secrets
 from seatrial.verdicts import Outcome
 
 _MAINTENANCE_S = 60.0

@@ -24,7 +24,7 @@ from seatrial.context import Context
 from seatrial.errors import TargetError, UsageError
 from seatrial.targets.borg.configuration import path_word, quoted
 from seatrial.targets.borg.keys import fingerprint_of, new_key
-from seatrial.targets.embedded.private import make_private_directory, write_private
+from seatrial.targets.private import make_private_directory, write_private
 from seatrial.targets.programs.program import Found
 from seatrial.targets.programs.served import ServedProcess
 from seatrial.targets.protocols import Surroundings

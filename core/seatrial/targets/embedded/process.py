@@ -20,14 +20,14 @@ from seatrial.errors import HarnessError, NoSpaceError, OperationError, Seatrial
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.targets.embedded.control import Control
 from seatrial.targets.embedded.outages import ClusterNews, Outages
-from seatrial.targets.embedded.private import make_private_directory
-from seatrial.targets.embedded.secret import new_token, repository_secrets
 from seatrial.targets.embedded.server.config import Admin, ClusterConfig, Limits, ServerConfig
 from seatrial.targets.embedded.server.main import Ready
 from seatrial.targets.embedded.server.store import BlobType
 from seatrial.targets.embedded.server.users import digest_of
+from seatrial.targets.private import make_private_directory
 from seatrial.targets.programs.served import ServedProcess
 from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
+from seatrial.targets.secret import new_token, repository_secrets
 from seatrial.verdicts import Outcome
 
 _ADMIN = "admin"

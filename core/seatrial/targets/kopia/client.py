@@ -9,10 +9,10 @@ from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
-from seatrial.targets.embedded.private import write_private
 from seatrial.targets.kopia.caches import CacheGauge
 from seatrial.targets.kopia.output import created, damaged_path, snapshots
 from seatrial.targets.kopia.program import HOST, commands, environment, without_cache
+from seatrial.targets.private import write_private
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings

@@ -18,8 +18,6 @@ from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.observe.directories import measure
-from seatrial.targets.embedded.private import make_private_directory, write_private
-from seatrial.targets.embedded.secret import new_token, repository_secrets
 from seatrial.targets.kopia.caches import CacheGauge
 from seatrial.targets.kopia.client import list_snapshots
 from seatrial.targets.kopia.location import Location, location_of
@@ -28,10 +26,12 @@ from seatrial.targets.kopia.output import cache_parts, server_address
 from seatrial.targets.kopia.program import HOST, commands, environment, global_arguments, without_cache
 from seatrial.targets.kopia.users import password_hash
 from seatrial.targets.kopia.verification import verify_repository
+from seatrial.targets.private import make_private_directory, write_private
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.programs.served import ServedProcess
 from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
+from seatrial.targets.secret import new_token, repository_secrets
 from seatrial.verdicts import Outcome
 
 _NAME = "kopia server"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from seatrial.context import Context
 from seatrial.errors import OperationError
-from seatrial.targets.embedded.private import write_private
+from seatrial.targets.private import write_private
 from seatrial.targets.protocols import Access
 from seatrial.verdicts import Outcome
 

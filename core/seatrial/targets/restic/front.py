@@ -20,17 +20,17 @@ from seatrial.context import CancelToken, Context
 from seatrial.errors import HarnessError, OperationError, TargetError
 from seatrial.history.frames import ServerFrame
 from seatrial.targets.embedded.outcomes import translated
-from seatrial.targets.embedded.private import make_private_directory, write_private
 from seatrial.targets.embedded.repository.repository import initialise
 from seatrial.targets.embedded.rest import RestStore
-from seatrial.targets.embedded.secret import new_token, repository_secrets
 from seatrial.targets.embedded.server import certificate
 from seatrial.targets.embedded.server.store import BlobType
+from seatrial.targets.private import make_private_directory, write_private
 from seatrial.targets.programs.program import Found, Program
 from seatrial.targets.programs.served import ServedProcess
 from seatrial.targets.protocols import Access, Surroundings
 from seatrial.targets.restic.locked import remove_dead_locks
 from seatrial.targets.restic.program import RCLONE, REST_SERVER, WITHOUT
+from seatrial.targets.secret import new_token, repository_secrets
 from seatrial.verdicts import Outcome
 
 _ADMIN = "admin"

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from seatrial.children import Children
-from seatrial.targets.embedded.private import make_private_directory
+from seatrial.targets.private import make_private_directory
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found, Program, Version
 from seatrial.targets.protocols import Access

@@ -12,7 +12,7 @@ from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.model import ActionName, GcOptions
 from seatrial.context import Context
 from seatrial.history.frames import CacheFrame, ServerFrame
-from seatrial.targets.embedded.private import make_private_directory
+from seatrial.targets.private import make_private_directory
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import Access, Disturbs, GcStats, ListedSnapshot, Surroundings, Verification

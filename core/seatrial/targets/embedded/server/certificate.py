@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from seatrial.clock import Clock
 from seatrial.errors import HarnessError
-from seatrial.targets.embedded.private import write_private
+from seatrial.targets.private import write_private
 
 _VALID_DAYS = 397
 """The most that strict TLS clients accept."""

@@ -17,7 +17,6 @@ import msgspec
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.resources import refusal_of
-from seatrial.targets.embedded.private import make_private_directory, write_private
 from seatrial.targets.embedded.server import certificate
 from seatrial.targets.embedded.server.config import ServerConfig
 from seatrial.targets.embedded.server.filestore import FileStore
@@ -29,6 +28,7 @@ from seatrial.targets.embedded.server.service import Service
 from seatrial.targets.embedded.server.store import BlobStore, Nodes
 from seatrial.targets.embedded.server.tally import Tally
 from seatrial.targets.embedded.server.users import Users
+from seatrial.targets.private import make_private_directory, write_private
 from seatrial.verdicts import ExitCode
 
 _LONGEST_CONFIG = 1 << 20

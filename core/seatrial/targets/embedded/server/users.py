@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from seatrial.errors import HarnessError
-from seatrial.targets.embedded.private import write_private
 from seatrial.targets.embedded.server.config import Admin, Digest, UserName
+from seatrial.targets.private import write_private
 
 _NOBODY = "0" * 64
 """Compared against for an unknown user, so that it takes as long as a known one."""

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from seatrial.errors import UsageError
-from seatrial.targets.embedded.private import make_private_directory, write_private
-from seatrial.targets.embedded.server.store import BlobType
+from seatrial.targets.private import make_private_directory, write_private
 
 FILE_NAME = "server-secrets.json"
 TOKEN_BYTES = 32
 _METADATA_DIRECTORY = "robustness-metadata"
-_MARKS = tuple(blob_type.value for blob_type in BlobType)
+_MARKS = ("config", "data", "keys", "locks", "snapshots", "index")
+"""What lies at the top of a repository of restic's layout, or of borg's."""
 _REMEDY = "choose another --repo-path-prefix, or move this directory away"
 
 
