@@ -61,7 +61,7 @@ def test_a_newcomer_gets_its_share_of_many_keys(start: Start) -> None:
     assert wanted["C"] > 0
     assert max(wanted.values()) < 0.8 * len(keys)
     assert eventually(lambda: [node.count() for node in (a, b, c)] == [wanted[name] for name in "ABC"], timeout_s=30)
-    assert total([a, b, c], "rebalanced_keys") >= wanted["C"]
+    assert eventually(lambda: total([a, b, c], "rebalanced_keys") >= wanted["C"])
 
 
 def test_one_worker_with_small_batches_is_throttled_over_sockets(start: Start) -> None:
@@ -82,7 +82,7 @@ def test_keys_of_a_node_that_was_removed_are_replicated_anew(start: Start) -> No
     for node in (a, b):
         node.membership.remove("C")
     assert eventually(lambda: all(node.local_contains(key) for node in (a, b) for key in keys), timeout_s=30)
-    assert total([a, b], "rebalanced_keys") > 0
+    assert eventually(lambda: total([a, b], "rebalanced_keys") > 0)
 
 
 def test_a_joining_replica_is_filled(start: Start) -> None:
@@ -93,7 +93,8 @@ def test_a_joining_replica_is_filled(start: Start) -> None:
     wanted = {key for key in keys if c.is_owner(key)}
     assert wanted
     assert eventually(lambda: {item.key for item in c.list()} == wanted, timeout_s=30)
-    assert total([a, b], "rebalanced_replica_diff") > 0
+    # What B owns no more goes to its primary, which hands it to C as well: that may be earlier than the primary's own round.
+    assert eventually(lambda: total([a, b], "rebalanced_replica_diff") > 0)
 
 
 def test_a_limit_per_tick_is_counted_and_everything_comes_in_the_end(start: Start) -> None:
