@@ -12,7 +12,7 @@ SWEEP_S, AT_LATEST_S = 8.0, 30.0
 """Between two sweeps, and where somebody types without end: a pane more or less in front leaves a few thousand objects behind."""
 SHARE = 0.005
 """Of the time, for sweeping: where there is much to look through that is done less often."""
-_YOUNG, _MIDDLE, _NEVER = 1_000, 10, 1_000_000_000
+_YOUNG, _MIDDLE, _NEVER = 1_000, 5, 1_000_000_000
 
 
 class Sweeper:
