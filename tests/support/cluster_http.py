@@ -12,6 +12,8 @@ from seatrial.cluster import DistMemory, HTTPTransport, allocate_port, stop_on_c
 
 Start = Callable[..., DistMemory]
 """Starts a node that stops with the test."""
+_CLIENTS: dict[DistMemory, list[HTTPTransport]] = {}
+"""Of nodes that run."""
 
 
 def two(start: Start, **options: Any) -> tuple[DistMemory, DistMemory]:
@@ -35,7 +37,10 @@ def ask(node: DistMemory, method: str, path: str, body: bytes | None = None, hea
 
 
 def to(node: DistMemory, **options: Any) -> HTTPTransport:
-    return HTTPTransport(lambda _: f"http://{node.local_node_address}", **options)
+    """A client of its own to that node, closed when the test that started the node ends."""
+    client = HTTPTransport(lambda _: f"http://{node.local_node_address}", **options)
+    _CLIENTS.setdefault(node, []).append(client)
+    return client
 
 
 def value(node: DistMemory, key: str) -> Any:
@@ -49,6 +54,7 @@ def starter(request: pytest.FixtureRequest) -> Start:
     def build(name: str = "A", **options: Any) -> DistMemory:
         node = DistMemory(node_id=name, **{"address": allocate_port()} | options)
         stop_on_cleanup(request, node)
+        request.addfinalizer(lambda: [client.close() for client in _CLIENTS.pop(node, [])])
         return node
 
     return build

@@ -51,9 +51,11 @@ class HTTPTransport(Transport):
             if tls.server_hostname:
                 options |= {"server_hostname": tls.server_hostname, "assert_hostname": tls.server_hostname}
         self._pool = urllib3.PoolManager(num_pools=64, maxsize=16, retries=False, **options)
+        self._closed = False
 
     def close(self) -> None:
-        """Close the pooled connections."""
+        """Close the pooled connections. A call that comes later is made, and leaves none behind."""
+        self._closed = True
         self._pool.clear()
 
     def forward_set(self, node_id: str, item: Item, replicate: bool) -> ApplyResult | None:
@@ -154,6 +156,9 @@ class HTTPTransport(Transport):
             return response.status, self._read(response)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise TransportError(f"{method} {path}: {error}") from error
+        finally:
+            if self._closed:  # Race: a tick of a node that stops may still be under way.
+                self._pool.clear()
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         limit = self._limits.response_limit

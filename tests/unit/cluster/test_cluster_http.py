@@ -364,6 +364,13 @@ def test_no_thread_of_a_node_outlives_it(start: Start) -> None:
     assert eventually(lambda: not {thread for thread in threading.enumerate() if thread.name.startswith("cluster")} - before)
 
 
+def test_a_call_after_the_close_leaves_no_connection(start: Start) -> None:
+    client = to(start())
+    client.close()
+    client.health("A")
+    assert len(client._pool.pools) == 0
+
+
 def test_a_node_that_hears_nothing_lives_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """Section 6.1(5): a failed bind is logged and swallowed."""
     caplog.set_level(logging.INFO)
