@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from seatrial import seeds
+from tests.support.waiting import eventually
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,5 +33,4 @@ def no_socket_is_left(nothing_is_left: None) -> Iterator[None]:
     """Torn down before the threads and children are counted."""
     before = len(sockets())
     yield
-    left = sockets()
-    assert len(left) <= before, f"sockets outlived the tests: {left}"
+    assert eventually(lambda: len(sockets()) <= before), f"sockets outlived the tests: {sockets()}"

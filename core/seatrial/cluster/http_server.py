@@ -104,7 +104,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.routes, self.limits, self._tls = routes, limits, tls
         self._slots = threading.Semaphore(min(limits.concurrency, CONNECTIONS_MAX))
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Thread] = {}
+        self._open: dict[threading.Thread, socket.socket] = {}
         self._closing = False
         super().__init__(address, _Handler)
 
@@ -116,6 +116,8 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self._serve(request, client_address)
         finally:
             self.shutdown_request(request)
+            with self._lock:  # only now: whoever hangs up waits for the threads that are still here
+                self._open.pop(threading.current_thread(), None)
             self._slots.release()
 
     def _serve(self, request: socket.socket, client_address: Any) -> None:
@@ -123,7 +125,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         with self._lock:
             if self._closing:
                 return
-            self._open[request] = threading.current_thread()
+            self._open[threading.current_thread()] = request
         try:
             # Strangers hang up, time out and speak no TLS: theirs to mend, and no news.
             with suppress(OSError):
@@ -131,13 +133,10 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 if self._tls is not None:
                     connection = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
                     with self._lock:
-                        self._open[connection] = self._open.pop(request, threading.current_thread())
+                        self._open[threading.current_thread()] = connection
                     connection.do_handshake()
                 self.finish_request(connection, client_address)
         finally:
-            with self._lock:
-                self._open.pop(connection, None)
-                self._open.pop(request, None)
             if connection is not request:
                 connection.close()
 
@@ -146,10 +145,10 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         with self._lock:
             self._closing = True
             connections = dict(self._open)
-        for connection in connections:
+        for connection in connections.values():
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        return list(connections.values())
+        return list(connections)
 
 
 class Listener:
