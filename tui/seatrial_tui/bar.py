@@ -68,21 +68,32 @@ class PaneBar(Toned):
         return Strip(segments).adjust_cell_length(width, base)
 
     def _lay_out(self, width: int, room: int, base: Style) -> tuple[list[Segment], int]:
-        """The tabs, whole where they fit into ``room``, else short, else as numbers; remembers where each stands."""
-        forms = (([tab.title for tab in self._tabs], room), ([tab.short or tab.title for tab in self._tabs], width))
-        laid = (([*map(_parts, range(1, len(self._tabs) + 1), titles, self._tabs)], most) for titles, most in forms)
-        bare = [*map(_parts, range(1, len(self._tabs) + 1), [""] * len(self._tabs), self._tabs)]
-        parts = next((form for form, most in laid if sum(map(_length, form)) <= most), bare)
+        """The tabs in the first form that fits; remembers where each stands."""
+        parts, gap = self._form(width, room)
         segments, self._places, x = list[Segment](), [], 0
         for tab, ((text, _), (mark, tone)) in zip(self._tabs, parts, strict=True):
             style = base + self.tone(Tone.HEAD) + Style(reverse=True) if tab.name == self._current else base
             segments.append(Segment(text, style))
             if mark:
                 segments.append(Segment(mark, base + self.tone(tone) + Style(reverse=tab.name == self._current)))
-            segments.append(Segment(" ", base))
-            begin, x = x, x + cells(text) + cells(mark) + 1
+            segments.append(Segment(gap, base))
+            begin, x = x, x + cells(text) + cells(mark) + len(gap)
             self._places.append((begin, x, tab.name))
         return segments, x
+
+    def _form(self, width: int, room: int) -> tuple[list[list[tuple[str, Tone]]], str]:
+        """Whole titles beside the status, else short ones in its place, else close together, else of the one in front, else numbers."""
+        titles = [tab.title for tab in self._tabs]
+        short = [tab.short or tab.title for tab in self._tabs]
+        front = [name if tab.name == self._current else "" for tab, name in zip(self._tabs, short, strict=True)]
+        for names, gap, most in ((titles, " ", room), (short, " ", width), (short, "", width), (front, " ", width)):
+            parts = self._parts(names)
+            if sum(map(_length, parts)) + len(gap) * len(parts) <= most:
+                return parts, gap
+        return self._parts([""] * len(self._tabs)), " "
+
+    def _parts(self, names: Sequence[str]) -> list[list[tuple[str, Tone]]]:
+        return [_parts(number, name, tab) for number, (name, tab) in enumerate(zip(names, self._tabs, strict=True), 1)]
 
     def on_click(self, event: events.Click) -> None:
         for begin, end, name in self._places:
@@ -100,4 +111,4 @@ def _parts(number: int, title: str, tab: Tab) -> list[tuple[str, Tone]]:
 
 
 def _length(parts: list[tuple[str, Tone]]) -> int:
-    return sum(cells(text) for text, _ in parts) + 1
+    return sum(cells(text) for text, _ in parts)

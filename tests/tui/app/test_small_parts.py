@@ -64,12 +64,14 @@ def test_the_bar_is_whole_where_there_is_room_short_where_there_is_less_and_numb
             assert len(line) == width
             return line
 
-    whole, short, bare = (asyncio.run(at(width)) for width in (90, 50, 22))
+    whole, short, tight, front, bare = (asyncio.run(at(width)) for width in (90, 50, 35, 22, 18))
     assert "1 Clients 8" in whole
     assert "2 Server log" in whole
     assert whole.rstrip().endswith("● live")
     assert "2 Log" in short
     assert "Server log" not in short
+    assert tight.split() == ["1", "Clients", "8", "2", "Log", "3", "Findings", "6"]
+    assert front.split() == ["1", "8", "2", "Log", "3", "6"]
     assert bare.split() == ["1", "8", "2", "3", "6"]
 
 
