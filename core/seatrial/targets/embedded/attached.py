@@ -9,26 +9,24 @@ from __future__ import annotations
 import hashlib
 import shutil
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from seatrial.children import Child
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.loader import other_variable
-from seatrial.config.model import ActionName, GcOptions
+from seatrial.config.model import ActionName
 from seatrial.context import Context
-from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
-from seatrial.history.events import ServerEvent
-from seatrial.history.frames import CacheFrame, ServerFrame
+from seatrial.errors import OperationError, TargetError, UsageError
+from seatrial.targets.attached import Attached
 from seatrial.targets.embedded.client import EmbeddedClient
 from seatrial.targets.embedded.outcomes import translated
 from seatrial.targets.embedded.repository.repository import initialise
 from seatrial.targets.embedded.repository.store import Kind
 from seatrial.targets.embedded.rest import RestStore
 from seatrial.targets.embedded.shared import SharedRepositories
-from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
+from seatrial.targets.protocols import Access, ListedSnapshot, Surroundings
 
 USER, PASSWORD, REPOSITORY_PASSWORD = "RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD", "RESTIC_PASSWORD"
 _WHERE = "--server"
@@ -79,7 +77,7 @@ def _pinned(given: str, host: str, port: int) -> str:
     )
 
 
-class AttachedServer:
+class AttachedServer(Attached):
     """``targets.protocols.Server`` for such a server. All clients act as the one user that we were given.
 
     Nothing is started, stopped, unlocked or collected there; what is deleted, the clients delete. Threading: any thread; listings are
@@ -91,8 +89,8 @@ class AttachedServer:
     )
 
     def __init__(self, around: Surroundings, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock, self._emit = clock, around.emit
-        self._access = access_of(around.preset.server)
+        super().__init__(access_of(around.preset.server), around.emit)
+        self._clock = clock
         self._home = around.base / "attached"
         self._observer = EmbeddedClient(around, self._home, SharedRepositories())
         """Lists for the harness, and shares nothing with the clients."""
@@ -110,7 +108,7 @@ class AttachedServer:
                 where=self._access.url,
                 remedy=f"check the URL, the fingerprint, {PASSWORD} and {REPOSITORY_PASSWORD}",
             ) from error
-        self._emit(ServerEvent(state="ready", address=self._access.url, detail="attached: it was there before us and stays"))
+        self._tell_ready()
 
     def _make_unless_there(self, ctx: Context) -> None:
         store = RestStore(self._access)
@@ -128,50 +126,11 @@ class AttachedServer:
         finally:
             store.close()
 
-    def restart(self) -> None:
-        raise self._not_ours("start")
-
-    def authorize_client(self, _user: str) -> None:
-        """It is the one user that we were given."""
-
-    def remove_client(self, _user: str) -> None:
-        """The user stays: there is but one."""
-
-    def access(self, _user: str) -> Access:
-        return self._access
-
-    def run(self, *_args: str) -> tuple[str, str]:
-        raise self._not_ours("command")
-
-    def run_gc(self, _ctx: Context, _options: GcOptions) -> GcStats:
-        raise self._not_ours("clean up")
-
-    def verify(self, _ctx: Context) -> Verification:
-        raise self._not_ours("lock")
-
     def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
         self._observer.drop_caches()
         return self._observer.list(ctx)
-
-    def drop_caches(self, _ctx: Context) -> None:
-        """What it caches is its own."""
-
-    def server_cmd(self) -> Child | None:
-        return None
-
-    def server_fingerprint(self) -> str:
-        return self._access.fingerprint
-
-    def caches(self) -> Sequence[CacheFrame]:
-        return ()
-
-    def frame(self) -> ServerFrame | None:
-        return None
 
     def cleanup(self) -> None:
         """Leave; the server stays."""
         self._observer.cleanup()
         shutil.rmtree(self._home, ignore_errors=True)
-
-    def _not_ours(self, what: str) -> HarnessError:
-        return HarnessError(f"an attached server is not seatrial's to {what}", where=self._access.url)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from seatrial.children import Child
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.loader import other_variable
-from seatrial.config.model import ActionName, GcOptions
+from seatrial.config.model import ActionName
 from seatrial.context import Context
-from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
-from seatrial.history.events import ServerEvent
-from seatrial.history.frames import CacheFrame, ServerFrame
+from seatrial.errors import OperationError, TargetError, UsageError
+from seatrial.targets.attached import Attached
 from seatrial.targets.kopia.client import KopiaClient
 from seatrial.targets.programs.program import Found
-from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
+from seatrial.targets.protocols import Access, ListedSnapshot, Surroundings
 
 _WHERE = "--server"
 _EXAMPLE = "say https://user%40host@address:51515?fingerprint=<SHA-256 of the certificate>"
@@ -52,7 +50,7 @@ def access_of(server: str) -> Access:
     )
 
 
-class AttachedKopiaServer:
+class AttachedKopiaServer(Attached):
     """``targets.protocols.Server`` over one user of a server that is not ours: all clients are this user, each with a source of its own.
 
     Threading: any thread; listings are made one at a time by the harness.
@@ -63,8 +61,8 @@ class AttachedKopiaServer:
     )
 
     def __init__(self, around: Surroundings, found: Found, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock, self._emit = clock, around.emit
-        self._access = access_of(around.preset.server)
+        super().__init__(access_of(around.preset.server), around.emit)
+        self._clock = clock
         self._home = around.base / "attached"
         self._observer = KopiaClient(around, found, self._home, clock)
         """Lists for the harness, with a connection of its own."""
@@ -77,28 +75,7 @@ class AttachedKopiaServer:
         except OperationError as error:
             remedy = f"check the URL, {_PASSWORD} and the fingerprint"
             raise TargetError(f"the server does not let us in: {error.what}", where=self._access.url, remedy=remedy) from error
-        self._emit(ServerEvent(state="ready", address=self._access.url, detail="attached: it was there before us and stays"))
-
-    def restart(self) -> None:
-        raise self._not_ours("started again")
-
-    def authorize_client(self, user: str) -> None:
-        """It is the one user that we were given."""
-
-    def remove_client(self, user: str) -> None:
-        """The user stays: there is but one."""
-
-    def access(self, _user: str) -> Access:
-        return self._access
-
-    def run(self, *args: str) -> tuple[str, str]:
-        raise self._not_ours(f"told to {' '.join(args)}")
-
-    def run_gc(self, ctx: Context, options: GcOptions) -> GcStats:
-        raise self._not_ours("cleaned up")
-
-    def verify(self, ctx: Context) -> Verification:
-        raise self._not_ours("verified")
+        self._tell_ready()
 
     def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
         return self._observer.list(ctx)
@@ -107,21 +84,6 @@ class AttachedKopiaServer:
         """Its cache is out of reach: what it has lost may still come out of it."""
         self._observer.drop_caches()
 
-    def server_cmd(self) -> Child | None:
-        return None
-
-    def server_fingerprint(self) -> str:
-        return self._access.fingerprint
-
-    def caches(self) -> Sequence[CacheFrame]:
-        return ()
-
-    def frame(self) -> ServerFrame | None:
-        return None
-
     def cleanup(self) -> None:
         self._observer.cleanup()
         shutil.rmtree(self._home, ignore_errors=True)
-
-    def _not_ours(self, what: str) -> HarnessError:
-        return HarnessError(f"a server that is not ours cannot be {what}", where=self._access.url)
