@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,9 +35,9 @@ def segments(stage: Stage) -> list[Path]:
 
 
 @contextmanager
-def damaged(stage: Stage, damage: Callable[[Path], object]) -> Iterator[None]:
-    """The largest segment is damaged for a while."""
-    segment = segments(stage)[0]
+def damaged(stage: Stage, damage: Callable[[Path], object], known: Collection[Path]) -> Iterator[None]:
+    """The largest segment that is not one of the ``known`` ones is damaged for a while."""
+    segment = next(path for path in segments(stage) if path not in known)
     content = segment.read_bytes()
     damage(segment)
     try:
@@ -147,16 +147,16 @@ def create_without_room(stage: Stage) -> object:
 
 
 def restore_flipped(stage: Stage) -> object:
-    player = stage.join()
+    player, known = stage.join(), segments(stage)
     made = player.create(a_tree(stage, 3_000_000), stage.new_op())
-    with damaged(stage, flip_bit):
+    with damaged(stage, flip_bit, known):
         return player.restore(made)
 
 
 def restore_without_segment(stage: Stage) -> object:
-    player = stage.join()
+    player, known = stage.join(), segments(stage)
     made = player.create(a_tree(stage, 3_000_000), stage.new_op())
-    with damaged(stage, Path.unlink):
+    with damaged(stage, Path.unlink, known):
         return player.restore(made)
 
 
