@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,15 +22,27 @@ def dashboard(runs: Sequence[Path], engine: Engine | None, ui: UiSettings) -> Ex
 
     Raises what a defect of ours has raised, once the terminal is as it was before.
     """
-    readers = [import_module("seatrial_tui.source.reader").RunReader(run, at_once=False) for run in runs]
-    shell = import_module("seatrial.config.loader").user_shell()
-    app: Dashboard = import_module("seatrial_tui.app").Dashboard(readers, engine, ui, files=Path.cwd(), shell=shell)
-    import_module("seatrial_tui.ending").run_to_end(app)
+    with no_garbage_yet():
+        readers = [import_module("seatrial_tui.source.reader").RunReader(run, at_once=False) for run in runs]
+        shell = import_module("seatrial.config.loader").user_shell()
+        app: Dashboard = import_module("seatrial_tui.app").Dashboard(readers, engine, ui, files=Path.cwd(), shell=shell)
+        import_module("seatrial_tui.ending").run_to_end(app)
     return ExitCode.PASS
 
 
 def launch() -> Sequence[str] | None:
     """Show what can be run; the arguments of ``seatrial`` that do what was chosen, None where nothing was. Raises as ``dashboard`` does."""
-    app: Launch = import_module("seatrial_tui.screens.launch").Launch()
-    chosen: Sequence[str] | None = import_module("seatrial_tui.ending").run_to_end(app)
+    with no_garbage_yet():
+        app: Launch = import_module("seatrial_tui.screens.launch").Launch()
+        chosen: Sequence[str] | None = import_module("seatrial_tui.ending").run_to_end(app)
     return chosen
+
+
+@contextmanager
+def no_garbage_yet() -> Iterator[None]:
+    """Nothing that is made for the first frame is garbage, and looking for some would take a tenth of its time. ``Ending`` looks again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from typing import ClassVar, TypeVar
 
@@ -30,6 +31,9 @@ class Ending(App[R]):
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             loop.add_signal_handler(number, self.exit)
+
+    def on_ready(self) -> None:
+        self.call_after_refresh(gc.enable)  # see ``command.py``
 
     def on_unmount(self) -> None:
         loop = asyncio.get_running_loop()

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.clock import VirtualClock
+from seatrial_tui.command import no_garbage_yet
+from seatrial_tui.ending import Ending
 from seatrial_tui.garbage import AT_LATEST_S, QUIET_S, SWEEP_S, Sweeper
 from tests.tui.app.screens import NARROW, dashboard, until
 
@@ -127,3 +129,21 @@ def test_a_dashboard_that_breaks_down_leaves_python_as_it_was(tmp_path: Path, mo
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(play())
+
+
+def test_a_start_looks_for_no_garbage_and_what_is_shown_does() -> None:
+    enabled: list[bool] = []
+
+    class Shown(Ending[None]):
+        def on_mount(self) -> None:
+            enabled.append(gc.isenabled())
+
+    async def show() -> None:
+        app = Shown()
+        async with app.run_test():
+            await until(gc.isenabled)
+
+    with no_garbage_yet():
+        asyncio.run(show())
+        enabled.append(gc.isenabled())
+    assert enabled == [False, True]
