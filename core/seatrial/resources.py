@@ -10,8 +10,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from seatrial.errors import HarnessError, SeatrialError, UsageError
 from seatrial.guard import MARKER_NAME, MARKER_TEXT, has_marker, remove_tree
 
@@ -57,6 +55,8 @@ def core_count(cgroup_root: Path = _CGROUP_ROOT, self_cgroup: Path = _SELF_CGROU
 
 def available_memory_bytes(cgroup_root: Path = _CGROUP_ROOT, self_cgroup: Path = _SELF_CGROUP) -> int:
     """Memory that can be taken without swapping: the machine's, or what the tightest control group leaves."""
+    import psutil  # noqa: PLC0415 (who only reads a run, as the dashboard does, must not wait for it)
+
     available: int = psutil.virtual_memory().available
     for directory in _cgroups("memory", cgroup_root, self_cgroup):
         limit = _number(directory / "memory.max") or _number(directory / "memory.limit_in_bytes")
