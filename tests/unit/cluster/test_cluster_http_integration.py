@@ -82,8 +82,8 @@ def test_without_chaos_nothing_is_lost(start: Start) -> None:
 
 def test_a_draining_node_is_suspected_and_then_forgotten(start: Start) -> None:
     """Section 14, with real time."""
-    a, b = two(start, heartbeat_interval=0.05, heartbeat_suspect_after=0.3, heartbeat_dead_after=0.6)
+    a, b = two(start, heartbeat_interval=0.05, heartbeat_suspect_after=0.3, heartbeat_dead_after=3.0)
     assert eventually(lambda: a.metrics().heartbeat_success > 0)
     b.drain()
-    assert eventually(lambda: a.metrics().nodes_suspect == 1)
+    assert eventually(lambda: a.metrics().nodes_suspect >= 1)  # more than once where the machine was too slow for a while
     assert eventually(lambda: a.membership.get("B") is None)
