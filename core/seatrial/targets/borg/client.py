@@ -20,7 +20,7 @@ from seatrial.targets.borg.command import PREFIX, USERS_SETTINGS, archive_name, 
 from seatrial.targets.borg.configuration import path_word
 from seatrial.targets.borg.outcomes import TABLE
 from seatrial.targets.private import make_private_directory, write_private
-from seatrial.targets.programs.commands import Commands
+from seatrial.targets.programs.commands import Commands, decoded
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings
 from seatrial.verdicts import Outcome
@@ -117,10 +117,7 @@ class BorgClient:
         name = archive_name(op)
         arguments = ["create", "--json", "--numeric-ids", "--comment", f"{OPERATION_TAG}={op}", f"::{name}", "."]
         done = self._connected().run(ctx, "create", *waiting(), *arguments, cwd=source_dir)
-        try:
-            made = msgspec.json.decode(done.stdout, type=_Created).archive
-        except msgspec.MsgspecError as error:
-            raise OperationError(f"create: unreadable output: {error}", cause="protocol", where="borg") from error
+        made = decoded(done, _Created, operation="create", where="borg").archive
         stats = CreateStats(files=made.stats.nfiles, bytes_read=made.stats.original_size, bytes_added=made.stats.deduplicated_size)
         return made.name, stats
 

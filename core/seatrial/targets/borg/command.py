@@ -9,9 +9,8 @@ from pathlib import Path
 import msgspec
 
 from seatrial.context import Context
-from seatrial.errors import OperationError
 from seatrial.targets.private import make_private_directory
-from seatrial.targets.programs.commands import Commands
+from seatrial.targets.programs.commands import Commands, decoded
 from seatrial.targets.protocols import OPERATION_TAG, ListedSnapshot
 
 LOCK_WAIT_S = 20.0
@@ -81,8 +80,5 @@ def waiting(seconds: float = LOCK_WAIT_S) -> tuple[str, str]:
 def list_archives(ctx: Context, borg: Commands) -> list[ListedSnapshot]:
     """Every archive, out of the repository's manifest, which borg never caches."""
     done = borg.run(ctx, "list", *waiting(), "list", "--json")
-    try:
-        listing = msgspec.json.decode(done.stdout, type=_Listing)
-    except msgspec.MsgspecError as error:
-        raise OperationError(f"list: unreadable output: {error}", cause="protocol", where=borg.found.path.name) from error
+    listing = decoded(done, _Listing, operation="list", where=borg.found.path.name)
     return [ListedSnapshot(id=archive.name, op=operation_of(archive.name)) for archive in listing.archives]

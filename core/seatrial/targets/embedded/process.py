@@ -25,6 +25,7 @@ from seatrial.targets.embedded.server.main import Ready
 from seatrial.targets.embedded.server.store import BlobType
 from seatrial.targets.embedded.server.users import digest_of
 from seatrial.targets.private import make_private_directory
+from seatrial.targets.programs.commands import decoded
 from seatrial.targets.programs.served import ServedProcess
 from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
 from seatrial.targets.secret import new_token, repository_secrets
@@ -234,10 +235,7 @@ class EmbeddedServer:
     def _maintain(self, ctx: Context, args: Sequence[str], kind: type[T]) -> T:
         done = self._command(ctx, args)
         self._raise_failure(done, args)
-        try:
-            return msgspec.json.decode(done.stdout, type=kind)
-        except msgspec.MsgspecError as error:
-            raise OperationError(f"{args[0]}: unreadable output: {error}", cause="protocol", where="embedded maintenance") from error
+        return decoded(done, kind, operation=args[0], where="embedded maintenance")
 
     def _command(self, ctx: Context, args: Sequence[str]) -> Completed:
         done = self._launch(ctx, args)

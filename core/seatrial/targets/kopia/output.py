@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from seatrial.children import Completed
 from seatrial.errors import OperationError
+from seatrial.targets.programs.commands import decoded
 from seatrial.targets.protocols import OPERATION_TAG, CreateStats, ListedSnapshot
 
 _TAG_LABEL = f"tag:{OPERATION_TAG}"
@@ -24,7 +24,6 @@ _NOISE = re.compile(
 )
 MAX_PROBLEMS = 20
 """Of one verification; a lost pack makes one for each content in it."""
-T = TypeVar("T")
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +72,7 @@ class CachePart:
 
 def created(done: Completed) -> tuple[str, CreateStats]:
     """Id and counts out of ``snapshot create --json``."""
-    made = _decoded(done, Snapshot, "snapshot create")
+    made = decoded(done, Snapshot, operation="snapshot create", where="kopia")
     if made.rootEntry is None:
         return made.id, CreateStats()
     summary = made.rootEntry.summ
@@ -89,12 +88,14 @@ def snapshots(done: Completed) -> list[ListedSnapshot]:
 
 def all_snapshots(done: Completed) -> list[Snapshot]:
     """The same, incomplete ones too."""
-    return _decoded(done, list[Snapshot], "snapshot list")
+    return decoded(done, list[Snapshot], operation="snapshot list", where="kopia")
 
 
 def snapshot_manifests(done: Completed) -> list[str]:
     """Ids of all snapshots, incomplete ones too, out of ``manifest list --json``."""
-    return [row.id for row in _decoded(done, list[Manifest], "manifest list") if row.labels.get("type") == "snapshot"]
+    return [
+        row.id for row in decoded(done, list[Manifest], operation="manifest list", where="kopia") if row.labels.get("type") == "snapshot"
+    ]
 
 
 def listing_differences(manifests: Sequence[str], listed: Sequence[Snapshot]) -> list[str]:
@@ -132,12 +133,3 @@ def cache_parts(text: str) -> list[CachePart]:
 def _bytes(size: str) -> int:
     number, unit = size.split()
     return round(float(number) * _UNITS[unit])
-
-
-def _decoded(done: Completed, kind: type[T], command: str) -> T:
-    try:
-        if done.truncated:
-            raise msgspec.DecodeError("there is more of it than is kept")
-        return msgspec.json.decode(done.stdout, type=kind)
-    except msgspec.MsgspecError as error:
-        raise OperationError(f"{command}: unreadable output: {error}", cause="protocol", where="kopia") from error

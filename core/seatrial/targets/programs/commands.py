@@ -6,12 +6,27 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from seatrial.children import Children, Completed
 from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.targets.programs.outcomes import OutcomeTable
 from seatrial.targets.programs.program import Found
+
+T = TypeVar("T")
+
+
+def decoded(done: Completed, kind: type[T], *, operation: str, where: str) -> T:
+    """The JSON document that it printed. ``OperationError(protocol)``, UNKNOWN, where it printed no such thing, or more than is kept."""
+    try:
+        if done.truncated:
+            raise msgspec.DecodeError("there is more of it than is kept")
+        return msgspec.json.decode(done.stdout, type=kind)
+    except msgspec.MsgspecError as error:
+        raise OperationError(f"{operation}: unreadable output: {error}", cause="protocol", where=where) from error
 
 
 class Tally:
