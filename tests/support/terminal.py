@@ -98,11 +98,15 @@ class Terminal:
 
     @property
     def program(self) -> psutil.Process:
-        """What the shell has started, which is one process."""
+        """What the shell has started, which is one process; what it has started before may take a moment to be gone."""
         found: list[psutil.Process] = []
-        assert eventually(lambda: found.extend(self.shell.children()) or found, COMES_S), self.screen
-        (program,) = found
-        return program
+
+        def alone() -> bool:
+            found[:] = self.shell.children()
+            return len(found) == 1
+
+        assert eventually(alone, COMES_S, LOOK_AGAIN_S), (found, self.screen)
+        return found[0]
 
     # -- waiting
 
