@@ -27,7 +27,7 @@ def _files(kind: type[FileStore] = FileStore) -> Make:
 
 def _cluster_with_one_away(_: Path, quota_bytes: int) -> BlobStore:
     store = cluster_store(quota_bytes=quota_bytes)
-    store.stop_node("n2")
+    store.order("n2", "down")
     return store
 
 
@@ -61,7 +61,8 @@ def test_a_repository_that_was_not_made_is_missing(store: str, tmp_path: Path) -
         fresh: BlobStore = FileStore(tmp_path / "other", fsync=False)
     else:
         clustered = cluster_store()
-        clustered.nodes.any_node("repository").remove("repository")
+        with clustered.nodes.coordinator("repository") as node:
+            node.remove("repository")
         fresh = clustered
     try:
         with pytest.raises(MissingBlob):

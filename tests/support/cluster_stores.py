@@ -31,5 +31,5 @@ def cluster_store(*, quota_bytes: int = 0, kind: type[ClusterStore] = ClusterSto
 def bring_back(store: ClusterStore, *names: str) -> None:
     """Start nodes and wait until they have been refilled."""
     for name in names:
-        store.start_node(name)
+        store.order(name, "up")
     assert eventually(lambda: all(store.nodes.slot(name).state == "up" for name in names), 30)

@@ -77,7 +77,7 @@ class NodeCore:
 
     @transport.setter
     def transport(self, transport: Transport | None) -> None:
-        self._transport = None if transport is None else wrap_chaos(transport, self.options.chaos, self.lifecycle)
+        self._transport = None if transport is None else wrap_chaos(transport, self.options.chaos, self.lifecycle, lambda: self.local.id)
 
     def wall_s(self) -> float:
         """Seconds since the epoch."""

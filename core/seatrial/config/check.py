@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 import msgspec
 
 from seatrial.config.layers import nearest
-from seatrial.config.model import UNIT_BYTES, UNIT_SECONDS
+from seatrial.config.model import UNIT_BYTES, UNIT_SECONDS, Misfit
 from seatrial.config.origin import BUILT_IN, Origin, Path
 from seatrial.config.quantities import duration_s, size_bytes
 from seatrial.errors import UsageError
@@ -44,6 +44,8 @@ class Checker:
         values = {fields[key].name: self.value(fields[key].type, value, (*path, key)) for key, value in table.items()}
         try:
             return kind(**values)
+        except Misfit as error:
+            self._refuse((*path, *error.path), error.value, error.what, error.remedy)
         except ValueError as error:  # two keys that do not go together: the one that was changed is to blame
             touched = [key for key in table if key in str(error)] or list(table)
             origins = [origin for key in touched if (origin := self._origin((*path, key)))]

@@ -30,6 +30,14 @@ PresetName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 """Stands in names of runs and directories."""
 
 
+class Misfit(ValueError):
+    """Keys that do not go together. ``path``: below the record, the one to blame; ``what``: why; ``remedy``: what to do."""
+
+    def __init__(self, path: tuple[str, ...], value: object, what: str, remedy: str) -> None:
+        self.path, self.value, self.what, self.remedy = path, value, what, remedy
+        super().__init__(f"{'.'.join(path)} = {value}: {what} ({remedy})")
+
+
 def _ordered(low_name: str, low: int, high_name: str, high: int) -> None:
     if low > high:
         raise ValueError(f"{low_name} ({low}) is above {high_name} ({high})")
@@ -161,6 +169,11 @@ ConsistencyName = Literal["one", "quorum", "all"]
 Nodes = Annotated[int, Meta(ge=1, le=32)]
 
 
+def _owners(replication: int, level: ConsistencyName) -> int:
+    """How many owners of a key ``level`` asks for."""
+    return {"one": 1, "quorum": replication // 2 + 1, "all": replication}[level]
+
+
 class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     """The embedded target's server."""
 
@@ -175,8 +188,12 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     """Of one node's values; a blob that would take a node beyond it is refused with 507."""
     stop_nodes: Count = 0
     """So many nodes, one after the other, lose all they hold during the random actions, and come back empty."""
+    drain_nodes: Count = 0
+    """So many, one after the other, hand over what they hold, go, and come back empty."""
+    split_nodes: Count = 0
+    """So many at once, a minority, are cut off from the rest for a while, and come back with what they had."""
     outage_s: Seconds = 2.0
-    """How long a node is away; half of that passes before each stop."""
+    """How long nodes are away; half of that passes before each of these, which the seed puts in order."""
 
     fsync: bool = True
     """Sync file and directory before an upload is acknowledged. Off loses that promise, and says so."""
@@ -185,12 +202,48 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0 lets the kernel choose."""
 
+    @property
+    def node_faults(self) -> dict[str, int]:
+        """What is to be done to nodes, by key; only what is."""
+        counts = {"stop_nodes": self.stop_nodes, "drain_nodes": self.drain_nodes, "split_nodes": self.split_nodes}
+        return {key: count for key, count in counts.items() if count}
+
+    @property
+    def acks(self) -> int:
+        """How many owners hold what was acknowledged."""
+        return _owners(self.replication, self.write_consistency)
+
     def __post_init__(self) -> None:
         if self.store == "cluster":
             _ordered("replication", self.replication, "nodes", self.nodes)
-            _ordered("stop_nodes", self.stop_nodes, "nodes", self.nodes)
-        elif self.stop_nodes:
-            raise ValueError('stop_nodes: there are nodes only with store = "cluster"')
+        for key, count in self.node_faults.items():
+            if self.store != "cluster":
+                raise Misfit((key,), count, "there are no nodes to do that to", f'set store = "cluster", or {key} = 0')
+            if count > self.nodes:
+                raise Misfit((key,), count, f"there are {self.nodes} nodes", f"at most {self.nodes}, or more nodes")
+        if self.drain_nodes and self.replication == 1:
+            raise Misfit(
+                ("drain_nodes",),
+                self.drain_nodes,
+                "with replication = 1 no other node is to hold what one hands over",
+                "set replication = 2",
+            )
+        self._check_split()
+
+    def _check_split(self) -> None:
+        """The rest must be a majority, and go on: acknowledge writes, answer reads, and be sure of what is not there."""
+        answers = _owners(self.replication, self.read_consistency)
+        bearable = max(0, min((self.nodes - 1) // 2, self.replication - self.acks, self.replication - answers, self.acks - 1))
+        if self.split_nodes > bearable:
+            raise Misfit(
+                ("split_nodes",),
+                self.split_nodes,
+                f"of {self.nodes} nodes with replication = {self.replication}, write {self.write_consistency} and read "
+                f"{self.read_consistency}, the rest would go on without {bearable or 'none'}",
+                f"at most {bearable}, or a higher replication with quorums"
+                if bearable
+                else "set split_nodes = 0, or replication = 3 with quorums",
+            )
 
 
 class KopiaSettings(Settings, frozen=True, kw_only=True):
@@ -290,6 +343,41 @@ class Preset(Settings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.mix and (self.duration_s or self.actions_per_client) and not any(self.mix.values()):
             raise ValueError("mix: no action has a weight above 0")
+        if self.embedded.store == "cluster":
+            self._check_nodes()
+
+    def _check_nodes(self) -> None:
+        """Nodes are the embedded server's, and what is done to them must not lose what was acknowledged, unless that is the point."""
+        faults = self.embedded.node_faults
+        key, value = next(iter(faults.items()), ("store", self.embedded.store))
+        foreign = next((name for name in self.all_targets if name not in _WITH_NODES), "")
+        why, remedy = "", ""
+        if self.server:
+            why, remedy = (
+                f"the server {self.server!r} is not seatrial's, and its nodes, if it has any, are not either",
+                "leave out --server",
+            )
+        elif foreign:
+            why, remedy = f"the target {foreign!r} has a server without nodes", f"choose --target {' or '.join(_WITH_NODES)}"
+        elif "restic" in self.all_targets and self.restic.server != "embedded":
+            why = f"with restic.server = {self.restic.server!r} the server is a program without nodes"
+            if self.restic.server == "auto":
+                why = "with restic.server = 'auto' the server may be a program without nodes"
+            remedy = 'set restic.server = "embedded"'
+        if why:
+            raise Misfit(("embedded", key), value, why, f'{remedy}, or set embedded.store = "files" and no faults of nodes')
+        if self.embedded.stop_nodes and self.embedded.acks < 2 and self.expect == "pass":
+            raise Misfit(
+                ("embedded", "stop_nodes"),
+                self.embedded.stop_nodes,
+                "a node that loses all it holds may be the only one that holds what was acknowledged "
+                f"(replication = {self.embedded.replication}, write_consistency = {self.embedded.write_consistency!r})",
+                'raise them so that two nodes acknowledge a write, or set expect = "fail" where the loss is to be caught',
+            )
+
+
+_WITH_NODES = ("embedded", "restic")
+"""Targets whose server can be the embedded one."""
 
 
 class RunSettings(Settings, frozen=True, kw_only=True):

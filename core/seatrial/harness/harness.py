@@ -187,6 +187,7 @@ class TestHarness:
             server_log=self.history.server_log,
             children=self.children,
             emit=self.history.emit,
+            seed=self.plan.seed,
         )
         self._server = self.target.make_server(self._around)
         self.snapshotter = MultiClientSnapshotter(self.base, self._new_client, self._server)

@@ -186,8 +186,8 @@ class NodeEvent(Base, frozen=True, kw_only=True, tag="node"):
     """A node of the cluster on which the server keeps its blobs has come to another state."""
 
     node: str
-    state: Literal["up", "recovering", "down"]
-    """recovering: it runs, and is being refilled."""
+    state: Literal["up", "recovering", "draining", "split", "down"]
+    """As ``frames.NodeStateName``."""
     detail: str = ""
 
 

@@ -61,8 +61,9 @@ class CacheFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bytes by name, as the target reports them."""
 
 
-NodeStateName = Literal["up", "recovering", "down"]
-"""recovering: it runs and is being refilled."""
+NodeStateName = Literal["up", "recovering", "draining", "split", "down"]
+"""recovering: it runs, and may lack what the others have; draining: it takes no more writes of its own and hands over what it has; split: it
+runs, cut off from the others and from the server."""
 
 
 class NodeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -140,6 +140,8 @@ class Surroundings:
     emit: EventSink
     environment: dict[str, str] = field(default_factory=dict)
     """Added to the environment of every child."""
+    seed: int = 0
+    """Of the run, for what a target breaks of itself (``Disturbs``)."""
 
 
 class Server(Protocol):

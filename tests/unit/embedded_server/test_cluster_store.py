@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from typing import get_args
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,7 @@ from seatrial.config.model import EmbeddedSettings, Preset
 from seatrial.errors import UsageError
 from seatrial.targets.embedded.server.clusternodes import ClusterNodes
 from seatrial.targets.embedded.server.clusterstore import VALUE_BYTES, ClusterStore, Unreachable
+from seatrial.targets.embedded.server.config import NodeOrder
 from seatrial.targets.embedded.server.store import BlobEntry, BlobType, ExistingBlob, MissingBlob, NoRoom, UnknownNode
 from tests.support.blob_store_suite import blob, listed, pieces, whole
 from tests.support.cluster_stores import bring_back, cluster_store
@@ -43,7 +45,7 @@ def test_nothing_acknowledged_is_lost_while_fewer_nodes_than_the_write_quorum_ar
         with closing(cluster_store(nodes=nodes, replication=replication, write_consistency=write, read_consistency=read)) as store:
             blobs = fill(store, 25)
             for number in range(store.nodes.acks - 1):
-                store.stop_node(f"n{(first + number) % nodes + 1}")
+                store.order(f"n{(first + number) % nodes + 1}", "down")
             holds(store, blobs)
 
 
@@ -52,7 +54,7 @@ def test_with_more_nodes_down_it_is_an_error_and_never_less_than_there_is(nodes:
     with closing(cluster_store(nodes=nodes, replication=replication, write_consistency=write)) as store:
         blobs = fill(store, 25)
         for number in range(store.nodes.acks):
-            store.stop_node(f"n{number + 1}")
+            store.order(f"n{number + 1}", "down")
         with pytest.raises(Unreachable):
             store.list(DATA)
         for name, data in blobs.items():
@@ -66,7 +68,7 @@ def test_each_node_in_turn_loses_everything_and_comes_back() -> None:
         deleted = []
         for number in range(1, 6):
             name = f"n{number}"
-            store.stop_node(name)
+            store.order(name, "down")
             blobs |= fill(store, 10, first=100 * number)
             deleted.append(next(iter(blobs)))
             store.delete(DATA, deleted[-1])
@@ -89,14 +91,14 @@ def test_a_node_that_has_yet_to_be_refilled_proves_nothing(monkeypatch: pytest.M
     monkeypatch.setattr(ClusterNodes, "_refill", lambda *_: None)
     with closing(cluster_store()) as store:
         blobs = fill(store, 40)
-        store.stop_node("n1")
-        store.start_node("n1")
+        store.order("n1", "down")
+        store.order("n1", "up")
         assert store.nodes.slot("n1").state == "recovering"
         holds(store, blobs)
         with pytest.raises(MissingBlob):
             store.open(DATA, "f" * 64)
         # Now a second one is away, and the first has not what it lost.
-        store.stop_node("n2")
+        store.order("n2", "down")
         with pytest.raises(Unreachable):
             store.list(DATA)
         for name in blobs:
@@ -118,11 +120,11 @@ def test_a_copy_that_is_lacking_is_put_back_by_a_read() -> None:
 
 def test_without_enough_nodes_nothing_is_acknowledged() -> None:
     with closing(cluster_store(nodes=3)) as store:
-        store.stop_node("n1")
-        store.stop_node("n2")
+        store.order("n1", "down")
+        store.order("n2", "down")
         with pytest.raises(OSError, match=r"owners|acknowledge"):
             store.put(DATA, *_upload(1))
-        store.stop_node("n3")
+        store.order("n3", "down")
         with pytest.raises(OSError, match=r"owners|no node"):
             store.put(DATA, *_upload(1))
 
@@ -166,10 +168,10 @@ def test_no_value_on_any_node_is_longer_than_allowed() -> None:
 
 def test_nodes_that_nobody_knows_are_not_stopped_and_settings_that_cannot_be_are_told() -> None:
     with closing(cluster_store(nodes=2, replication=2)) as store:
-        for call in (store.stop_node, store.start_node):
+        for wanted in get_args(NodeOrder):
             with pytest.raises(UnknownNode):
-                call("n3")
-        store.start_node("n1")
+                store.order("n3", wanted)
+        store.order("n1", "up")
         assert store.nodes.slot("n1").starts == 1
     with pytest.raises(UsageError, match="replication"):
         cluster_store(nodes=2, replication=3)
@@ -220,14 +222,14 @@ class CuttingCluster(ClusterStore):
 def test_a_store_that_acknowledges_and_drops_is_caught() -> None:
     with closing(cluster_store(kind=DroppingCluster)) as store:
         blobs = fill(store, 25)
-        store.stop_node("n1")
+        store.order("n1", "down")
         with pytest.raises((AssertionError, MissingBlob, Unreachable)):
             holds(store, blobs)
 
 
 def test_a_listing_that_is_cut_short_is_caught() -> None:
     with closing(cluster_store(kind=CuttingCluster, nodes=3, replication=2, write_consistency="one", read_consistency="all")) as store:
-        store.stop_node("n1")
+        store.order("n1", "down")
         with pytest.raises(pytest.fail.Exception), pytest.raises(Unreachable):  # what the honest store raises
             store.list(DATA)
 
@@ -264,7 +266,7 @@ class Blobs(RuleBasedStateMachine):
     @rule(number=st.integers(1, 3))
     def stop(self, number: int) -> None:
         self.away = f"n{number}"
-        self.store.stop_node(self.away)
+        self.store.order(self.away, "down")
 
     @precondition(lambda self: self.away)
     @rule()

@@ -15,6 +15,8 @@ from tests.support.waiting import eventually
 
 CLUSTER = ClusterConfig(nodes=3, replication=3, write_consistency="quorum", read_consistency="quorum", node_memory_bytes=8 << 20)
 
+UP, DOWN = b'{"wanted": "up"}', b'{"wanted": "down"}'
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LiveServer]:
@@ -36,12 +38,12 @@ def states(admin: Speaker) -> list[str]:
 def test_nodes_are_stopped_and_started_and_nothing_is_lost(server: LiveServer) -> None:
     with server.speaker() as admin:
         name = admin.put("data", b"a pack")
-        assert admin.ask("DELETE", "!/.seatrial/nodes/n1").status == 200
+        assert admin.ask("PUT", "!/.seatrial/nodes/n1", DOWN).status == 200
         assert states(admin) == ["down", "up", "up"]
         assert admin.ask("GET", f"data/{name}").body == b"a pack"
         second = admin.put("data", b"another")
         assert admin.names("data") == {name, second}
-        assert admin.ask("PUT", "!/.seatrial/nodes/n1").status == 200
+        assert admin.ask("PUT", "!/.seatrial/nodes/n1", UP).status == 200
         assert eventually(lambda: states(admin) == ["up"] * 3)
         frame = cluster(admin)
         assert [(change.node, change.state) for change in frame.changes[3:]] == [("n1", "down"), ("n1", "recovering"), ("n1", "up")]
@@ -54,7 +56,7 @@ def test_a_listing_that_may_lack_something_is_a_server_error(server: LiveServer)
     with server.speaker() as admin:
         name = admin.put("snapshots", b"a snapshot")
         for node in ("n1", "n2"):
-            assert admin.ask("DELETE", f"!/.seatrial/nodes/{node}").status == 200
+            assert admin.ask("PUT", f"!/.seatrial/nodes/{node}", DOWN).status == 200
         assert admin.ask("GET", "snapshots/").status == 500
         assert admin.ask("GET", f"snapshots/{name}").status == 500
         assert admin.ask("POST", f"data/{blob_name(b'x')}", b"x").status == 500
@@ -76,12 +78,12 @@ def test_a_full_node_is_told_as_507_and_what_was_there_stays(server: LiveServer)
 def test_only_the_administrator_breaks_nodes_and_only_those_there_are(server: LiveServer) -> None:
     server.add_client()
     with server.speaker(CLIENT, CLIENT_PASSWORD) as client:
-        assert client.ask("DELETE", "!/.seatrial/nodes/n1").status == 403
-        assert client.ask("PUT", "!/.seatrial/nodes/n1").status == 403
+        assert client.ask("PUT", "!/.seatrial/nodes/n1", DOWN).status == 403
+        assert client.ask("PUT", "!/.seatrial/nodes/n1", UP).status == 403
     with server.speaker() as admin:
-        assert admin.ask("DELETE", "!/.seatrial/nodes/n9").status == 404
+        assert admin.ask("PUT", "!/.seatrial/nodes/n9", DOWN).status == 404
         assert admin.ask("GET", "!/.seatrial/nodes/n1").status == 405
-        assert admin.ask("DELETE", "!/.seatrial/nodes/../x").status == 400
+        assert admin.ask("PUT", "!/.seatrial/nodes/../x", DOWN).status == 400
         assert states(admin) == ["up"] * 3
 
 
@@ -89,7 +91,7 @@ def test_a_store_of_files_has_no_nodes(tmp_path: Path) -> None:
     live = LiveServer(tmp_path).start()
     try:
         with live.speaker() as admin:
-            assert admin.ask("DELETE", "!/.seatrial/nodes/n1").status == 404
+            assert admin.ask("PUT", "!/.seatrial/nodes/n1", DOWN).status == 404
             assert msgspec.json.decode(admin.ask("GET", "!/.seatrial/status").body, type=ServerFrame).cluster is None
     finally:
         live.stop()

@@ -1,4 +1,4 @@
-"""The administrator's side of the server's control path: users and status."""
+"""The administrator's side of the server's control path: users, nodes and status."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import urllib3
 
 from seatrial.errors import OperationError
 from seatrial.history.frames import ServerFrame
+from seatrial.targets.embedded.server.config import NodeOrder
 from seatrial.targets.embedded.server.routes import CONTROL_PREFIX
 from seatrial.targets.embedded.server.users import digest_of
 from seatrial.targets.protocols import Access
@@ -45,17 +46,13 @@ class Control:
         """Forget ``user`` and cut its connections; an unknown one is fine. Raises ``OperationError``."""
         self._call("DELETE", f"/users/{quote(user, safe='')}")
 
-    def stop_node(self, name: str) -> None:
-        """End a node of the server's cluster, with all that it holds. Raises ``OperationError``."""
-        self._call("DELETE", f"/nodes/{name}")
+    def order_node(self, name: str, wanted: NodeOrder) -> None:
+        """Have a node of the server's cluster be as ``wanted``; returns while it is on its way. Raises ``OperationError``."""
+        self._call("PUT", f"/nodes/{name}", msgspec.json.encode({"wanted": wanted}))
 
-    def start_node(self, name: str) -> None:
-        """Start it again, empty. Raises ``OperationError``."""
-        self._call("PUT", f"/nodes/{name}")
-
-    def status(self) -> ServerFrame:
-        """What the server tells of itself; within a second. Raises ``OperationError``."""
-        data = self._call("GET", "/status", timeout=_STATUS_TIMEOUT)
+    def status(self, *, patient: bool = False) -> ServerFrame:
+        """What the server tells of itself; within a second, unless ``patient``. Raises ``OperationError``."""
+        data = self._call("GET", "/status", timeout=_TIMEOUT if patient else _STATUS_TIMEOUT)
         try:
             return msgspec.json.decode(data, type=ServerFrame)
         except msgspec.MsgspecError as error:

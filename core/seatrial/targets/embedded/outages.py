@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from seatrial.clock import Clock
-from seatrial.config.model import EmbeddedSettings
 from seatrial.context import Context
 from seatrial.errors import OperationError, SeatrialError
 from seatrial.history.events import ClusterEvent, Fault, NodeEvent
-from seatrial.history.frames import ClusterFrame
+from seatrial.history.frames import ClusterFrame, NodeStateName
 from seatrial.targets.embedded.control import Control
+from seatrial.targets.embedded.nodefaults import FaultName, NodeFault
+from seatrial.targets.embedded.server.config import NodeOrder
 from seatrial.targets.protocols import EventSink
 from seatrial.verdicts import Outcome
 
-_FAULT = "stop-node"
 _LOOK_AGAIN_S = 0.1
-_REFILLED_S = 120.0
+_COME_TO_S = 120.0
+"""For a node to hand over what it holds, or to be refilled."""
+
+
+class _Way(NamedTuple):
+    """How nodes are struck by a fault, and what is said of it."""
+
+    order: NodeOrder
+    away: NodeStateName
+    """What they are then."""
+    said: str
+
+
+_WAYS: dict[FaultName, _Way] = {
+    "stop-node": _Way("down", "down", "loses all it holds"),
+    "drain-node": _Way("drained", "down", "hands over what it holds and goes"),
+    "split-nodes": _Way("split", "split", "cut off from the rest"),
+}
 _COUNTED = ("hints_queued", "hints_replayed", "repairs", "pulled", "quorum_failures")
 
 
@@ -57,13 +76,17 @@ def _ring(frame: ClusterFrame) -> str:
 
 
 class Outages:
-    """Stops ``stop_nodes`` nodes, one after the other, each once the one before has been refilled.
+    """Strikes nodes with ``faults``, one after the other, each once all nodes are up after the one before.
 
-    Threading: ``begin`` and ``heal`` by one thread; the outages are on a thread of their own, which ends with ``heal``.
+    Each lasts ``outage_s``, and half of that passes before it. Threading: ``begin`` and ``heal`` by one thread; the outages are on a thread
+    of their own, which ends with ``heal``.
     """
 
-    def __init__(self, settings: EmbeddedSettings, control: Control, news: ClusterNews, emit: EventSink, clock: Clock) -> None:
-        self._settings, self._control, self._news, self._emit, self._clock = settings, control, news, emit, clock
+    def __init__(
+        self, faults: Sequence[NodeFault], outage_s: float, control: Control, news: ClusterNews, emit: EventSink, clock: Clock
+    ) -> None:
+        self._faults, self._outage_s = faults, outage_s
+        self._control, self._news, self._emit, self._clock = control, news, emit, clock
         self._over, self._abandoned = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="outages", daemon=True)
         self._failure: SeatrialError | None = None
@@ -91,35 +114,40 @@ class Outages:
 
     def _run(self) -> None:
         try:
-            names = [node.name for node in self._frame().nodes]
-            # Evenly over the ring's numbers, so that the same preset breaks the same nodes.
-            step = max(1, len(names) // max(1, self._settings.stop_nodes))
-            for index in range(self._settings.stop_nodes):
-                if self._clock.wait(self._over, self._settings.outage_s / 2):
+            for fault in self._faults:
+                if self._clock.wait(self._over, self._outage_s / 2):
                     return
-                self._outage(names[index * step])
+                self._outage(fault)
         except SeatrialError as error:
             self._failure = error
 
-    def _outage(self, name: str) -> None:
-        self._emit(Fault(fault=_FAULT, state="begin", detail=f"{name} loses all it holds"))
-        self._control.stop_node(name)
-        self._frame()
-        self._clock.wait(self._over, self._settings.outage_s)
-        self._control.start_node(name)
-        give_up_s = self._clock.monotonic_s() + _REFILLED_S
+    def _outage(self, fault: NodeFault) -> None:
+        way, names = _WAYS[fault.fault], ", ".join(fault.nodes)
+        self._emit(Fault(fault=fault.fault, state="begin", detail=f"{names}: {way.said}"))
+        self._order(fault.nodes, way.order, way.away)
+        self._clock.wait(self._over, self._outage_s)
+        keys = self._order(fault.nodes, "up", "up")
+        if not self._abandoned.is_set():
+            self._emit(Fault(fault=fault.fault, state="end", detail=f"{names}: up with {keys} keys"))
+
+    def _order(self, names: Sequence[str], order: NodeOrder, state: NodeStateName) -> int:
+        """Until all of them have come to ``state``, or it is abandoned; how many keys they hold."""
+        for name in names:
+            self._control.order_node(name, order)
+        give_up_s = self._clock.monotonic_s() + _COME_TO_S
         while not self._abandoned.is_set():
-            node = next(node for node in self._frame().nodes if node.name == name)
-            if node.state == "up":
-                self._emit(Fault(fault=_FAULT, state="end", detail=f"{name} is back with {node.keys} keys"))
-                return
+            nodes = [node for node in self._frame().nodes if node.name in names]
+            if all(node.state == state for node in nodes):
+                return sum(node.keys for node in nodes)
             if self._clock.monotonic_s() > give_up_s:
-                message = f"the node {name} was not refilled within {_REFILLED_S:.0f} s"
+                late = ", ".join(f"{node.name} is {node.state}" for node in nodes if node.state != state)
+                message = f"{late}, and did not come to be {state} within {_COME_TO_S:.0f} s"
                 raise OperationError(message, cause="timeout", outcome=Outcome.FAILED, where="embedded server")
             self._clock.wait(self._abandoned, _LOOK_AGAIN_S)
+        return 0
 
     def _frame(self) -> ClusterFrame:
-        frame = self._control.status().cluster
+        frame = self._control.status(patient=True).cluster
         if frame is None:
             raise OperationError("the server has no nodes", cause="protocol", where="embedded server")
         self._news.tell(frame)

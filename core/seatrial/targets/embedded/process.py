@@ -19,6 +19,7 @@ from seatrial.context import Context
 from seatrial.errors import HarnessError, NoSpaceError, OperationError, SeatrialError, UsageError
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.targets.embedded.control import Control
+from seatrial.targets.embedded.nodefaults import planned_faults
 from seatrial.targets.embedded.outages import ClusterNews, Outages
 from seatrial.targets.embedded.server.config import Admin, ClusterConfig, Limits, ServerConfig
 from seatrial.targets.embedded.server.main import Ready
@@ -177,8 +178,9 @@ class EmbeddedServer:
 
     def begin_disturbing(self) -> None:
         settings = self._around.preset.embedded
-        if settings.stop_nodes:
-            self._outages = Outages(settings, self._the_control(), self._news, self._around.emit, self._clock)
+        faults = planned_faults(settings, self._around.seed)
+        if faults:
+            self._outages = Outages(faults, settings.outage_s, self._the_control(), self._news, self._around.emit, self._clock)
             self._outages.begin()
 
     def heal(self, ctx: Context) -> None:

@@ -17,7 +17,13 @@ from seatrial_tui.lines.table import Column
 from seatrial_tui.lines.tones import Cell, Tone
 from seatrial_tui.source.moment import Moment
 
-STATES: dict[NodeStateName, tuple[str, Tone]] = {"up": ("●", Tone.GOOD), "recovering": ("◐", Tone.WARN), "down": ("✗", Tone.BAD)}
+STATES: dict[NodeStateName, tuple[str, Tone]] = {
+    "up": ("●", Tone.GOOD),
+    "recovering": ("◐", Tone.WARN),
+    "draining": ("◑", Tone.WARN),
+    "split": ("◌", Tone.BAD),
+    "down": ("✗", Tone.BAD),
+}
 _METER = 8
 _NEARLY_FULL = 0.8
 _TIME = 9

@@ -27,8 +27,9 @@ class ClusterPane(Pane):
     HELP = """\
 The nodes on which the embedded server keeps its blobs, where it has any (store = "cluster"), and what they do for one another.
 
-A node that is down has lost all it held; one that recovers runs, and is being refilled. Hints are writes that a node missed and others
-keep for it; repairs are copies that a read has put right; pulled are keys that nodes took over by comparing what they have. "Of
+A node that is down holds nothing: it has lost it, or was draining before, which is handing it over. One that is split runs, cut off
+from the others and from the server. One that recovers runs, and is being told what it has missed. Hints are writes that a node missed
+and others keep for it; repairs are copies that a read has put right; pulled are keys that nodes took over by comparing what they have. "Of
 its limit" is what a node is to hold, also while it is away. "Peers say" is what the other nodes' probes have found. Below: what happened,
 the newest first."""
 

@@ -1,29 +1,34 @@
 """The nodes of a cluster store, all in this process: which of them run, which have yet to be refilled, and what is told of them.
 
-A node that is stopped loses what it held, as a process that dies does. Started again it is empty, and *recovering* until it has pulled from
-every node that is up: only then does "I have no such key" from it mean anything.
+A node that is stopped loses what it held, as a process that dies does. One that is drained hands over first what other owners of its keys
+lack. Started again either is empty, and *recovering* until it has pulled from every node that is up: only then does "I have no such key"
+from it mean anything. One that is split runs on, on the other side of the cut; the server stands on the side of the rest. Joined again it
+keeps what it has, and recovers too, since it has missed what happened meanwhile.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from seatrial.clock import Clock
-from seatrial.cluster import Consistency, DistMemory, DistMetrics, InProcessTransport, Membership, Node, Ring, required_acks
+from seatrial.cluster import Chaos, Consistency, DistMemory, InProcessTransport, Membership, Node, Ring, required_acks
 from seatrial.cluster.attempts import attempt
 from seatrial.config.model import ConsistencyName
 from seatrial.errors import UsageError
-from seatrial.history.frames import ClusterFrame, NodeChange, NodeFrame, NodeStateName
-from seatrial.targets.embedded.server.config import ClusterConfig
+from seatrial.history.frames import ClusterFrame, NodeChange, NodeFrame
+from seatrial.targets.embedded.server.clusterparts import Calls, Slot, Totals, seen_of
+from seatrial.targets.embedded.server.config import ClusterConfig, NodeOrder
 from seatrial.targets.embedded.server.log import ServerLog
 from seatrial.targets.embedded.server.store import UnknownNode
 
 _LEVELS: dict[ConsistencyName, Consistency] = {"one": Consistency.ONE, "quorum": Consistency.QUORUM, "all": Consistency.ALL}
 _CHANGES_KEPT = 64
 """Of node states, for whoever asks: it asks once a second."""
-_REFILL_AGAIN_S = 0.1
+_AGAIN_S = 0.1
 _STOP_S = 2.0
 _LOOPS = {
     "hint_ttl": 3600.0,
@@ -38,39 +43,12 @@ _LOOPS = {
 """No ``heartbeat_dead_after``: who belongs to the cluster is configured, so the ring stands and a node that is away keeps its keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A node's place at one moment; replaced whole. What ``node`` says counts for the moment, also if it is stopped meanwhile."""
-
-    name: str
-    state: NodeStateName
-    node: DistMemory | None
-    starts: int
-
-
-@dataclass(slots=True)
-class _Totals:
-    """What the nodes counted, of those that were stopped too."""
-
-    hints_queued: int = 0
-    hints_replayed: int = 0
-    repairs: int = 0
-    pulled: int = 0
-    quorum_failures: int = 0
-
-    def add(self, metrics: DistMetrics) -> None:
-        self.hints_queued += metrics.hinted_queued
-        self.hints_replayed += metrics.hinted_replayed
-        self.repairs += metrics.read_repair
-        self.pulled += metrics.merkle_keys_pulled
-        self.quorum_failures += metrics.write_quorum_failures
-
-
 class ClusterNodes:
     """``n1``, ``n2``, ... with one ring.
 
-    Threading: any thread. ``_lock`` guards the slots (replaced whole, read without it), the changes, the totals and the recovering threads;
-    it is not held while a node is made, stopped or refilled. Starting and stopping are for one thread at a time (``_changing``).
+    Threading: any thread. ``_lock`` guards the slots (replaced whole, read without it), the changes, the totals and the threads that refill
+    and drain; it is not held while a node is made, stopped, drained or refilled. ``_changing`` lets one order at a time begin, and guards
+    ``_split``.
     """
 
     def __init__(self, config: ClusterConfig, log: ServerLog, clock: Clock) -> None:
@@ -89,14 +67,16 @@ class ClusterNodes:
         self._closed = threading.Event()
         self._changes: deque[NodeChange] = deque(maxlen=_CHANGES_KEPT)
         self._changed = 0
-        self._totals = _Totals()
-        self._recovering: list[threading.Thread] = []
-        self._ring = Ring(replication=config.replication)
-        self._membership, self._transport = Membership(self._ring, clock=clock), InProcessTransport()
+        self._totals = Totals()
+        self._at_work: list[threading.Thread] = []
+        self._calls = Calls()
+        self._chaos, self._split = Chaos(clock=clock), frozenset[str]()
+        self._transport = InProcessTransport()
+        self._names = [f"n{number}" for number in range(1, config.nodes + 1)]
+        self._ring = self._membership().ring
         self._slots: dict[str, Slot] = {}
         try:
-            for number in range(1, config.nodes + 1):
-                name = f"n{number}"
+            for name in self._names:
                 node = self._make(name)
                 self._set(Slot(name, "up", node, 1), "")
                 self._transport.register(node)
@@ -121,44 +101,38 @@ class ClusterNodes:
         """All places now, by number."""
         return list(self._slots.values())
 
-    def any_node(self, key: str) -> DistMemory:
-        """A node that runs, the first owner of ``key`` if it does: whom a client would ask. ``OSError`` where none runs."""
-        for name in (*self.owners(key), *self._slots):
-            slot = self._slots[name]
-            if slot.node is not None:
-                return slot.node
-        raise OSError("no node of the cluster runs")
+    @contextmanager
+    def coordinator(self, key: str) -> Iterator[DistMemory]:
+        """A node that takes writes, the first owner of ``key`` if it does: whom a client would ask. ``OSError`` where none does.
+
+        For one call; while it lasts no node begins to drain, or is cut off.
+        """
+        with self._calls.one():
+            for name in (*self.owners(key), *self._names):
+                slot = self._slots[name]
+                if slot.reachable is not None and slot.state != "draining":
+                    break
+            else:
+                raise OSError("no node of the cluster takes a call")
+            yield slot.reachable
 
     # -- for whoever breaks it
 
-    def stop(self, name: str) -> None:
-        """End a node, with all that it holds. Fine where it does not run. Raises ``UnknownNode``."""
+    def order(self, name: str, wanted: NodeOrder) -> None:
+        """``Nodes.order``."""
         with self._changing:
             slot = self.slot(name)
-            if slot.node is None:
+            if self._closed.is_set():
                 return
-            self._transport.unregister(name)
-            keys = slot.node.count()
-            self._set(Slot(name, "down", None, slot.starts), f"{keys} keys lost")
-            slot.node.stop(_STOP_S)
-            with self._lock:
-                self._totals.add(slot.node.metrics())
-
-    def start(self, name: str) -> None:
-        """Start a node that was stopped, empty; a thread refills it. Fine where it runs. Raises ``UnknownNode``."""
-        with self._changing:
-            slot = self.slot(name)
-            if slot.node is not None or self._closed.is_set():
-                return
-            node = self._make(name)
-            started = Slot(name, "recovering", node, slot.starts + 1)
-            self._set(started, "")
-            # From here on it gets each write itself, and pulls what came before.
-            self._transport.register(node)
-            thread = threading.Thread(target=self._refill, args=(started, node), name=f"refill-{name}", daemon=True)
-            with self._lock:
-                self._recovering = [each for each in self._recovering if each.is_alive()] + [thread]
-            thread.start()
+            match wanted:
+                case "up":
+                    self._start(slot)
+                case "down":
+                    self._stop(slot)
+                case "drained":
+                    self._drain(slot)
+                case "split":
+                    self._cut_off(slot)
 
     def close(self) -> None:
         """Stop all nodes and threads. Idempotent."""
@@ -168,7 +142,7 @@ class ClusterNodes:
                 if slot.node is not None:
                     slot.node.stop(_STOP_S)
         with self._lock:
-            threads = list(self._recovering)
+            threads = list(self._at_work)
         for thread in threads:
             thread.join()
 
@@ -178,16 +152,10 @@ class ClusterNodes:
         """How it stands; ``used`` are the bytes that are reserved on each node."""
         slots = self.slots()
         places = [entry.rpartition(":")[2] for entry in self._ring.vnode_hashes()]
-        states = {member.id: str(member.state) for member in self._membership.list()}
         running = [slot.node for slot in slots if slot.node is not None]
+        seen = seen_of([slot for slot in slots if slot.reachable is not None])
         with self._lock:
-            totals = _Totals(
-                self._totals.hints_queued,
-                self._totals.hints_replayed,
-                self._totals.repairs,
-                self._totals.pulled,
-                self._totals.quorum_failures,
-            )
+            totals = replace(self._totals)
             changes = list(self._changes)
         for node in running:
             totals.add(node.metrics())
@@ -196,7 +164,7 @@ class ClusterNodes:
                 NodeFrame(
                     name=slot.name,
                     state=slot.state,
-                    seen=states.get(slot.name, ""),
+                    seen=seen.get(slot.name, ""),
                     keys=slot.node.count() if slot.node else 0,
                     size_bytes=slot.node.size_bytes() if slot.node else 0,
                     owned_bytes=used.get(slot.name, 0),
@@ -221,11 +189,71 @@ class ClusterNodes:
 
     # -- inside
 
+    def _start(self, slot: Slot) -> None:
+        """One that is down: empty. One that is split: as it is."""
+        if slot.node is not None and slot.state != "split":
+            return
+        node = slot.node or self._make(slot.name)
+        recovering = Slot(slot.name, "recovering", node, slot.starts + (slot.node is None))
+        self._set(recovering, "" if slot.node is None else f"joined again with {node.count()} keys")
+        # From here on it gets each write itself, and pulls what came before.
+        self._transport.register(node)
+        self._cut(self._split - {slot.name})
+        self._work(self._refill, recovering, node)
+
+    def _stop(self, slot: Slot) -> None:
+        if slot.node is not None:
+            self._end(Slot(slot.name, "down", None, slot.starts), slot.node, f"{slot.node.count()} keys lost")
+
+    def _drain(self, slot: Slot) -> None:
+        if slot.reachable is None or slot.state == "draining":
+            return
+        draining = Slot(slot.name, "draining", slot.reachable, slot.starts)
+        with self._calls.none():  # so that nobody is refused who has been given this one as coordinator
+            self._set(draining, "")
+            slot.reachable.drain()
+        self._work(self._hand_over, draining, slot.reachable)
+
+    def _cut_off(self, slot: Slot) -> None:
+        if slot.reachable is None or slot.state == "draining":
+            return
+        # Not in the midst of a write. One that this node coordinates and no other gets is never acknowledged, and would come back from it
+        # with a version that may be above that of a delete since: nodes that cannot hear of one another have clocks of their own.
+        with self._calls.none():
+            self._set(Slot(slot.name, "split", slot.reachable, slot.starts), f"cut off with {slot.reachable.count()} keys")
+            self._cut(self._split | {slot.name})
+
+    def _cut(self, split: frozenset[str]) -> None:
+        self._split = split
+        self._chaos.split(split)
+
+    def _end(self, down: Slot, node: DistMemory, detail: str) -> None:
+        self._transport.unregister(down.name)
+        self._set(down, detail)
+        self._cut(self._split - {down.name})
+        node.stop(_STOP_S)
+        with self._lock:
+            self._totals.add(node.metrics())
+
+    def _work(self, work: Callable[[Slot, DistMemory], None], slot: Slot, node: DistMemory) -> None:
+        thread = threading.Thread(target=work, args=(slot, node), name=f"{slot.state}-{slot.name}", daemon=True)
+        with self._lock:
+            self._at_work = [each for each in self._at_work if each.is_alive()] + [thread]
+        thread.start()
+
+    def _membership(self) -> Membership:
+        """A view of its own for each node: those on two sides of a cut do not believe the same."""
+        membership = Membership(Ring(replication=self.config.replication), clock=self._clock)
+        for name in self._names:
+            membership.upsert(Node.new(name, f"{name}:0"))
+        return membership
+
     def _make(self, name: str) -> DistMemory:
         return DistMemory(
-            membership=self._membership,
+            membership=self._membership(),
             local_node=Node.new(name, f"{name}:0"),
             transport=self._transport,
+            chaos=self._chaos,
             read_consistency=self.read_level,
             write_consistency=self.write_level,
             hint_max_bytes=self.config.node_memory_bytes,
@@ -235,28 +263,44 @@ class ClusterNodes:
 
     def _refill(self, slot: Slot, node: DistMemory) -> None:
         """Pull from each node that is up. What is written meanwhile reaches this one by itself, as it is registered already."""
-        pulled = 0
-        pending = [name for name in self._slots if name != slot.name]
-        while pending and not self._closed.is_set() and not node.lifecycle.is_set():
-            # A node that is down or recovering has nothing to give that those that are up have not: acknowledged is what enough hold.
-            pending = [name for name in pending if self._slots[name].state == "up"]
+        # A node that is down or recovering has nothing to give that those that are up have not: acknowledged is what enough hold.
+        pulled = self._with_others(
+            slot, lambda other: other.whole, lambda other: node.sync_with(other.local_node_id, owned_only=True).pulled
+        )
+        with self._lock:
+            if self._is_still(slot):
+                self._put(Slot(slot.name, "up", node, slot.starts), f"{pulled} keys pulled")
+
+    def _hand_over(self, slot: Slot, node: DistMemory) -> None:
+        """Have each other node pull what it lacks of its own; then nobody calls this one any more, and what it kept for others goes too."""
+        handed = self._with_others(
+            slot, lambda other: other.reachable is not None, lambda other: other.sync_with(slot.name, owned_only=True).pulled
+        )
+        with self._changing:
+            if self._is_still(slot) and not self._closed.is_set():
+                self._transport.unregister(slot.name)
+                node.replay_hints()
+                down = Slot(slot.name, "down", None, slot.starts)
+                self._end(down, node, f"drained of {node.count()} keys, {handed} of which others lacked")
+
+    def _with_others(self, slot: Slot, counts: Callable[[Slot], bool], call: Callable[[DistMemory], int]) -> int:
+        """``call`` with each other node that ``counts``, again until it succeeds; the sum. Ends early where ``slot`` is no more."""
+        done = 0
+        pending = [name for name in self._names if name != slot.name]
+        while pending and self._is_still(slot) and not self._closed.is_set():
             failed = []
-            for name in pending:
-                result, _ = attempt(node.sync_with, name, owned_only=True)
+            for other in map(self.slot, pending):
+                result, _ = attempt(call, other.node) if counts(other) and other.node is not None else (0, None)
                 if result is None:
-                    failed.append(name)
-                else:
-                    pulled += result.pulled
+                    failed.append(other.name)
+                done += result or 0
             pending = failed
             if pending:
-                self._clock.wait(self._closed, _REFILL_AGAIN_S)
-        self._promote(slot, node, f"{pulled} keys pulled")
+                self._clock.wait(self._closed, _AGAIN_S)
+        return done
 
-    def _promote(self, slot: Slot, node: DistMemory, detail: str) -> None:
-        with self._lock:
-            if self._slots[slot.name] is not slot or node.lifecycle.is_set():
-                return
-            self._put(Slot(slot.name, "up", node, slot.starts), detail)
+    def _is_still(self, slot: Slot) -> bool:
+        return self._slots[slot.name] is slot
 
     def _set(self, slot: Slot, detail: str) -> None:
         with self._lock:

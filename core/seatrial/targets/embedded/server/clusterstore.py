@@ -2,8 +2,8 @@
 
 A blob is a *head*, which says how large it is, and where it is longer than ``VALUE_BYTES`` as many *parts* as it takes; a blob is there
 when its head is, which is written last and deleted first. What was acknowledged is held by ``ClusterNodes.acks`` owners. So as long as
-fewer nodes than that are away (down, or not refilled yet), one that has it answers; with more of them away, "not there" cannot be
-told from "not reachable", and the answer is an error, never a shorter listing.
+fewer nodes than that are away (down, split from the others, or not refilled yet), one that has it answers; with more of them away, "not
+there" cannot be told from "not reachable", and the answer is an error, never a shorter listing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from seatrial.cluster import ClusterError, Item
 from seatrial.history.frames import ClusterFrame
 from seatrial.targets.embedded.server.clusternodes import ClusterNodes
+from seatrial.targets.embedded.server.config import NodeOrder
 from seatrial.targets.embedded.server.store import BlobEntry, BlobType, Chunk, ExistingBlob, MissingBlob, NoRoom, StoreStats
 
 VALUE_BYTES = 4 << 20
@@ -135,9 +136,9 @@ class ClusterStore:
         keys: set[str] = set()
         away = 0
         for slot in self.nodes.slots():
-            if slot.node is not None:
-                keys.update(key for key in slot.node.local_keys() if key.startswith(prefix))
-            away += slot.state != "up"
+            if slot.reachable is not None:
+                keys.update(key for key in slot.reachable.local_keys() if key.startswith(prefix))
+            away += not slot.whole
         if away >= self.nodes.acks:
             raise Unreachable(f"{away} of {len(self._used)} nodes are away: a listing would not be complete")
         heads = ((key, self._find(key)) for key in keys)
@@ -167,11 +168,8 @@ class ClusterStore:
             used = dict(self._used)
         return self.nodes.frame(used)
 
-    def stop_node(self, name: str) -> None:
-        self.nodes.stop(name)
-
-    def start_node(self, name: str) -> None:
-        self.nodes.start(name)
+    def order(self, name: str, wanted: NodeOrder) -> None:
+        self.nodes.order(name, wanted)
 
     def close(self) -> None:
         self.nodes.close()
@@ -192,12 +190,12 @@ class ClusterStore:
         answers, lacking = 0, False
         for owner in self.nodes.owners(key):
             slot = self.nodes.slot(owner)
-            if slot.node is None:
+            if slot.reachable is None:
                 continue
-            item, tomb = slot.node.local_entry(key)
+            item, tomb = slot.reachable.local_entry(key)
             if item is None and tomb is None:
                 lacking = True
-                if slot.state != "up":
+                if not slot.whole:
                     continue  # it may have had it, and has yet to be refilled
             answers += 1
             if tomb is not None:
@@ -215,24 +213,27 @@ class ClusterStore:
         if found is None:
             return None
         if lacking:
-            self.nodes.any_node(key).get(key)  # its read repair
+            with self.nodes.coordinator(key) as node:
+                node.get(key)  # its read repair
         value: bytes = found.value
         return value
 
     def _write(self, key: str, value: bytes) -> None:
         try:
-            self.nodes.any_node(key).put(key, value)
+            with self.nodes.coordinator(key) as node:
+                node.put(key, value)
         except ClusterError as error:
             raise OSError(f"the cluster did not acknowledge a write: {error}") from error
 
     def _remove(self, key: str) -> None:
         """Delete so that it stays deleted: as many owners know of it as acknowledge a write."""
         try:
-            self.nodes.any_node(key).remove(key)
+            with self.nodes.coordinator(key) as node:
+                node.remove(key)
         except ClusterError as error:
             raise OSError(f"the cluster did not take a delete: {error}") from error
-        nodes = [slot.node for slot in map(self.nodes.slot, self.nodes.owners(key)) if slot.node is not None]
-        entries = [node.local_entry(key) for node in nodes]
+        nodes = [self.nodes.slot(owner).reachable for owner in self.nodes.owners(key)]
+        entries = [node.local_entry(key) for node in nodes if node is not None]
         if sum(tomb is not None for _, tomb in entries) < self.nodes.acks:
             raise Unreachable("too few nodes took a delete")
 
@@ -255,7 +256,8 @@ class ClusterStore:
         """Parts that no head names any more. Whom a delete does not reach keeps them: garbage that nobody can see."""
         for key in keys:
             try:
-                self.nodes.any_node(key).remove(key)
+                with self.nodes.coordinator(key) as node:
+                    node.remove(key)
             except (ClusterError, OSError):
                 continue
 

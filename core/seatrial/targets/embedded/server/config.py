@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -65,6 +65,11 @@ class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     user: UserName
     password_sha256: Digest
+
+
+NodeOrder = Literal["up", "down", "drained", "split"]
+"""How a node is to be. up: started again where it is down, and joined to the others where it is split from them; down: ended, with all that
+it holds; drained: ended, after it has handed over what it holds; split: cut off from the others and from the server, running."""
 
 
 class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,12 +10,13 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import msgspec
 
 from seatrial.clock import Clock
 from seatrial.history.frames import ServerFrame
-from seatrial.targets.embedded.server.config import Digest, Limits
+from seatrial.targets.embedded.server.config import Digest, Limits, NodeOrder
 from seatrial.targets.embedded.server.log import ServerLog
 from seatrial.targets.embedded.server.peers import Peer, Peers
 from seatrial.targets.embedded.server.routes import BadTarget, Place, Route, Routes
@@ -41,6 +42,12 @@ class UserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Body of ``PUT /.seatrial/users/<name>``."""
 
     password_sha256: Digest
+
+
+class NodeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of ``PUT /.seatrial/nodes/<name>``."""
+
+    wanted: NodeOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +155,7 @@ class Service:
             case Place.USER:
                 return self._user, ("PUT", "DELETE")
             case Place.NODE:
-                return self._node, ("PUT", "DELETE")
+                return self._node, ("PUT",)
 
     def _create(self, request: Request, route: Route, body: Body) -> Answer:
         if not route.create:
@@ -223,11 +230,14 @@ class Service:
         return _json(frame, _JSON)
 
     def _node(self, request: Request, route: Route, body: Body) -> Answer:
-        """PUT starts a node, DELETE stops it."""
         if self._nodes is None:
             return _text(404, "this store has no nodes")
         try:
-            (self._nodes.start_node if request.method == "PUT" else self._nodes.stop_node)(route.name)
+            wanted = msgspec.json.decode(b"".join(map(bytes, body(self._limits.control_bytes))), type=NodeRequest)
+        except msgspec.MsgspecError:
+            return _text(400, f'want {{"wanted": one of {", ".join(get_args(NodeOrder))}}}')
+        try:
+            self._nodes.order(route.name, wanted.wanted)
         except UnknownNode:
             return _text(404, "no such node")
         return _text(200, "")

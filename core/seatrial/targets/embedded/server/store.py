@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from seatrial.history.frames import ClusterFrame
+from seatrial.targets.embedded.server.config import NodeOrder
 
 Chunk = bytes | bytearray | memoryview
 """Some bytes on their way. Who gave them may use their memory again for the next."""
@@ -111,8 +112,6 @@ class Nodes(Protocol):
     def frame(self) -> ClusterFrame:
         """How they stand."""
 
-    def stop_node(self, name: str) -> None:
-        """End a node, with all that it holds. Fine where it does not run. Raises ``UnknownNode``."""
-
-    def start_node(self, name: str) -> None:
-        """Start it again, empty; returns at once, while it is being refilled. Fine where it runs. Raises ``UnknownNode``."""
+    def order(self, name: str, wanted: NodeOrder) -> None:
+        """Have a node be as ``wanted``; returns at once, while it hands over what it holds, or is refilled. Nothing happens where it is
+        so already, or cannot come to be so from what it is now. Raises ``UnknownNode``."""
