@@ -6,18 +6,18 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
-P = ParamSpec("P")
+Args = TypeVarTuple("Args")
 T = TypeVar("T")
 
 _WORKERS_MAX = 32
 
 
-def attempt(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T | None, Exception | None]:
+def attempt(call: Callable[[*Args], T], *args: *Args) -> tuple[T | None, Exception | None]:
     """(result, None) or (None, error): a peer that fails in whatever way must not end the work on the others."""
     try:
-        return call(*args, **kwargs), None
+        return call(*args), None
     except Exception as error:  # noqa: BLE001 - any failure of a peer is handed to the caller
         return None, error
 

@@ -18,9 +18,9 @@ class Consistency(IntEnum):
 
 def required_acks(total: int, level: Consistency) -> int:
     """Owners of ``total`` that ``level`` needs."""
-    if level == Consistency.ALL:
-        return total
-    return total // 2 + 1 if level == Consistency.QUORUM else 1
+    if level == Consistency.QUORUM:
+        return total // 2 + 1
+    return total if level == Consistency.ALL else 1
 
 
 class ApplyResult(Enum):

@@ -25,14 +25,15 @@ from seatrial.cluster.versions import LamportClock
 class NodeCore:
     """Shards, clock, membership, hints and transport of one node, and the steps that several parts take.
 
-    Threading: any thread. ``local``, ``transport`` and ``draining`` are single references, replaced whole; all else guards itself.
+    Threading: any thread. ``local`` with ``id``, ``transport`` and ``draining`` are single references, replaced whole; all else guards
+    itself. What every get and set asks for is an attribute, not a property: a write to three owners asks twenty times.
     """
 
     def __init__(self, options: DistOptions) -> None:
         self.options, self.clock = options, options.clock
         self.lifecycle = threading.Event()
         self.draining = threading.Event()
-        self.local = options.local_node or Node.new(options.node_id, options.address or "local")
+        self.be(options.local_node or Node.new(options.node_id, options.address or "local"))
         self.address = options.address or (options.local_node.address if options.local_node else "")
         self.log = NodeLog(options.logger, lambda: self.local.id)
         self.counters = Counters()
@@ -43,8 +44,8 @@ class NodeCore:
         self.membership = options.membership or self._own_membership()
         if options.membership is not None:
             self.membership.upsert(self.local)
-        self._transport: Transport | None = None
-        self.transport = options.transport
+        self.ring = self.membership.ring
+        self.reach_through(options.transport)
         self.hints = HintQueue(
             options.hint_ttl,
             max_per_node=options.hint_max_per_node,
@@ -60,24 +61,13 @@ class NodeCore:
             interval, size = options.read_repair_batch_interval, options.read_repair_batch_size
             self.repairs = RepairQueue(interval, size, lambda: self.transport, self.counters, clock=self.clock)
 
-    @property
-    def id(self) -> str:
-        """The local node's id."""
-        return self.local.id
+    def be(self, node: Node) -> None:
+        """The local node is ``node`` from now on; who calls makes it a member."""
+        self.local, self.id = node, node.id
 
-    @property
-    def ring(self) -> Ring:
-        """The ring of the membership."""
-        return self.membership.ring
-
-    @property
-    def transport(self) -> Transport | None:
-        """The transport, behind chaos where chaos is configured."""
-        return self._transport
-
-    @transport.setter
-    def transport(self, transport: Transport | None) -> None:
-        self._transport = None if transport is None else wrap_chaos(transport, self.options.chaos, self.lifecycle, lambda: self.local.id)
+    def reach_through(self, transport: Transport | None) -> None:
+        """Reach peers by ``transport`` from now on, behind chaos where chaos is configured."""
+        self.transport = None if transport is None else wrap_chaos(transport, self.options.chaos, self.lifecycle, lambda: self.id)
 
     def wall_s(self) -> float:
         """Seconds since the epoch."""
@@ -96,7 +86,7 @@ class NodeCore:
         """Arbitrate a peer's item against what is held here; no ownership guard."""
         self.versions.observe(item.version)
         known = self.ring.owners(item.key) if owners is None else owners
-        return self.shards.of(item.key).apply(item, known, self.wall_s())
+        return self.shards.of(item.key).apply(item, known, item.last_access or self.wall_s())
 
     def bury(self, key: str, tomb: Tombstone) -> bool:
         """Adopt a peer's tombstone; whether it changed anything."""
@@ -122,8 +112,7 @@ class NodeCore:
         if owners and self.id not in owners:
             self.counters.add("write_apply_refused")
             return ApplyResult.REFUSED, owners
-        result = self.apply(item, owners)
-        return (ApplyResult.STALE if result is Applied.STALE else ApplyResult.APPLIED), owners
+        return self.apply(item, owners).answer, owners
 
     def _own_membership(self) -> Membership:
         options = self.options

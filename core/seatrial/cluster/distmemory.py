@@ -183,11 +183,11 @@ class DistMemory:
 
     def set_transport(self, t: Transport | None) -> None:
         """Reach peers another way from now on."""
-        self._core.transport = t
+        self._core.reach_through(t)
 
     def set_local_node(self, node: Node) -> None:
         """Be another member."""
-        self._core.local = node
+        self._core.be(node)
         self._core.address = self._core.address or node.address
         self._core.membership.upsert(node)
 

@@ -35,7 +35,7 @@ class HTTPService:
                 return
             if core.transport is None:
                 self._transport = HTTPTransport(self._resolve, limits=options.http_limits, auth=options.http_auth, clock=core.clock)
-                core.transport = self._transport
+                core.reach_through(self._transport)
         auth = bool(options.http_auth.token or options.http_auth.server_verify)
         core.log.info("dist HTTP listener started", extra={"addr": address, "tls": options.http_limits.tls is not None, "auth": auth})
 

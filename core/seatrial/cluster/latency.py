@@ -29,9 +29,9 @@ class Latencies:
 
     def record(self, operation: str, seconds: float) -> None:
         """One sample."""
-        index = bucket(int(seconds * 1e9))
+        counts, index = self._counts[operation], bucket(int(seconds * 1e9))
         with self._lock:
-            self._counts[operation][index] += 1
+            counts[index] += 1
 
     def view(self) -> dict[str, list[int]]:
         """A copy."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from seatrial.cluster.attempts import attempt, side_by_side
 from seatrial.cluster.consistency import Consistency, required_acks
 from seatrial.cluster.core import NodeCore
-from seatrial.cluster.errors import NoTransportError
 from seatrial.cluster.items import Entry, Item, choose_newer, newer
 from seatrial.cluster.shards import Applied
-
-_Holder = tuple[str, Item]
-"""An owner and the item that it returned. Plain tuples: a read makes two or three of them."""
 
 
 class Reads:
@@ -21,20 +17,18 @@ class Reads:
 
     def __init__(self, core: NodeCore) -> None:
         self._core = core
+        self._find = self._get_one if core.options.read_consistency is Consistency.ONE else self._get_many
 
     def get(self, key: str) -> Item | None:
         """A copy at the node's read consistency; None where it is not found."""
         core = self._core
-        level = core.options.read_consistency
         if not core.tracer.active:
-            return self._find(key, level)
-        with core.tracer.span("dist.get", {"cache.key.length": len(key), "dist.consistency": str(level)}) as attributes:
-            found = self._find(key, level)
+            return self._find(key)
+        attributes = {"cache.key.length": len(key), "dist.consistency": str(core.options.read_consistency)}
+        with core.tracer.span("dist.get", attributes):
+            found = self._find(key)
             attributes["cache.hit"] = found is not None
             return found
-
-    def _find(self, key: str, level: Consistency) -> Item | None:
-        return self._get_one(key) if level is Consistency.ONE else self._get_many(key, level)
 
     def _get_one(self, key: str) -> Item | None:
         core = self._core
@@ -63,16 +57,16 @@ class Reads:
         if core.id in owners and core.shards.of(item.key).entry(item.key)[0] is None and core.apply(item, owners) is Applied.CHANGED:
             core.counters.add("read_repair")
 
-    def _get_many(self, key: str, level: Consistency) -> Item | None:
+    def _get_many(self, key: str) -> Item | None:
         core = self._core
         owners = core.ring.owners(key)
         if not owners:
             return None
-        needed = required_acks(len(owners), level)
+        needed = required_acks(len(owners), core.options.read_consistency)
         # The local tombstone counts even where the quorum is reached before this owner's turn.
         tomb = core.shards.of(key).tombs.get(key) if core.id in owners else None
         buried = tomb.version if tomb else -1
-        holders: list[_Holder] = []
+        holders: dict[str, Item] = {}
         primary_asked = False
         for owner, entry in self._ask(owners, key):
             primary_asked = primary_asked or owner == owners[0]
@@ -81,17 +75,17 @@ class Reads:
             item, told = self._judge(entry)
             if told > buried:
                 buried = told
-                holders = [holder for holder in holders if holder[1].version > buried]
+                holders = {holder: held for holder, held in holders.items() if held.version > buried}
             if item is None:
                 core.counters.add("replica_get_miss")
             elif item.version > buried:
-                holders.append((owner, item))
+                holders[owner] = item
                 if len(holders) >= needed:
                     break
         if len(holders) < needed:
             return None
-        chosen = self._choose(holders)
-        if primary_asked and all(owner != owners[0] for owner, _ in holders):
+        chosen = self._choose(holders.values())
+        if primary_asked and owners[0] not in holders:
             core.counters.add("read_primary_promote")
         self._repair(chosen, owners, holders)
         return chosen
@@ -100,19 +94,20 @@ class Reads:
         """Each owner and what it holds, None where it cannot be reached: in ring order, or in the order of arrival."""
         if not self._core.options.parallel_reads:
             for owner in owners:
-                yield owner, attempt(self._entry, owner, key)[0]
+                yield owner, self._entry(owner, key)
             return
         for index, entry, _ in side_by_side([partial(self._entry, owner, key) for owner in owners]):
             yield owners[index], entry
 
-    def _entry(self, owner: str, key: str) -> Entry:
+    def _entry(self, owner: str, key: str) -> Entry | None:
         core = self._core
-        if owner == core.local.id:
+        if owner == core.id:
             return core.shards.of(key).entry(key)
         transport = core.transport
-        if transport is None:
-            raise NoTransportError
-        return transport.forward_entry(owner, key)
+        try:
+            return transport.forward_entry(owner, key) if transport else None
+        except Exception:  # noqa: BLE001 - in whatever way a peer fails, the others are asked
+            return None
 
     def _judge(self, entry: Entry) -> tuple[Item | None, int]:
         """The item unless it has expired, and the tombstone's version, -1 without one."""
@@ -126,9 +121,9 @@ class Reads:
         self._core.versions.observe(tomb.version)
         return item, tomb.version
 
-    def _choose(self, holders: list[_Holder]) -> Item:
-        chosen = holders[0][1]
-        for _, item in holders[1:]:
+    def _choose(self, holders: Iterable[Item]) -> Item:
+        chosen, *others = holders
+        for item in others:
             if item.version == chosen.version and item.origin == chosen.origin:
                 continue
             better, conflicts, ties = choose_newer(chosen, item)
@@ -137,11 +132,11 @@ class Reads:
             self._core.counters.add("version_tie_breaks", ties)
         return chosen
 
-    def _repair(self, chosen: Item, owners: tuple[str, ...], holders: list[_Holder]) -> None:
+    def _repair(self, chosen: Item, owners: tuple[str, ...], holders: dict[str, Item]) -> None:
         core = self._core
-        fresh = [owner for owner, item in holders if item.version == chosen.version and item.origin == chosen.origin]
         for owner in owners:
-            if owner in fresh:
+            told = holders.get(owner)
+            if told is not None and told.version == chosen.version and told.origin == chosen.origin:
                 continue
             if owner == core.id:
                 self._repair_local(chosen, owners)

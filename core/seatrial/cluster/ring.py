@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 
 from seatrial.cluster.hashing import xxh64
 from seatrial.cluster.node import Node
 
 DEFAULT_VIRTUAL_NODES = 64
+_KEYS_REMEMBERED = 16_384
+"""Keys whose owners a ring knows without hashing them again: bounds what it takes of memory."""
 
 
 @lru_cache(maxsize=1024)
@@ -21,26 +23,28 @@ def _positions(node_id: str, virtual_nodes: int) -> tuple[tuple[int, str], ...]:
 
 
 class _Table:
-    """One immutable state of the ring; ``owners`` is filled as places are asked for."""
+    """One immutable state of the ring. ``owners`` of a key are worked out once while it is among the last asked for."""
 
-    __slots__ = ("hashes", "ids", "owners", "replication")
+    __slots__ = ("hashes", "ids", "owners")
 
     def __init__(self, places: list[tuple[int, str]], replication: int) -> None:
         self.hashes = [place[0] for place in places]
         self.ids = [place[1] for place in places]
-        self.replication = min(replication, len(set(self.ids)))
-        self.owners: list[tuple[str, ...] | None] = [None] * len(places)
+        # Two caches: keys are many, places few, and what a node notes of a key's owners is then one tuple for all keys of a place.
+        owners_at = lru_cache(maxsize=None)(partial(_owners_at, self.ids, min(replication, len(set(self.ids)))))
+        self.owners = lru_cache(maxsize=_KEYS_REMEMBERED)(partial(_owners, self.hashes, owners_at))
 
-    def owners_at(self, index: int) -> tuple[str, ...]:
-        # Race: two threads may work out the same entry; both write the same value.
-        known = self.owners[index]
-        if known is None:
-            found: dict[str, None] = {}
-            while len(found) < self.replication:
-                found[self.ids[index]] = None
-                index = (index + 1) % len(self.ids)
-            known = tuple(found)
-        return known
+
+def _owners(hashes: list[int], owners_at: Callable[[int], tuple[str, ...]], key: str) -> tuple[str, ...]:
+    return owners_at(bisect_left(hashes, xxh64(key.encode())) % max(len(hashes), 1))
+
+
+def _owners_at(ids: list[str], replication: int, index: int) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    while len(found) < replication:
+        found[ids[index]] = None
+        index = (index + 1) % len(ids)
+    return tuple(found)
 
 
 class Ring:
@@ -87,16 +91,7 @@ class Ring:
 
     def owners(self, key: str) -> tuple[str, ...]:
         """``lookup`` without the copy."""
-        table = self._current()
-        if not table.hashes:
-            return ()
-        index = bisect_left(table.hashes, xxh64(key.encode()))
-        if index == len(table.hashes):
-            index = 0
-        known = table.owners[index]
-        if known is None:
-            known = table.owners[index] = table.owners_at(index)
-        return known
+        return self._current().owners(key)
 
     def lookup(self, key: str) -> list[str]:
         """The owners' ids, the primary first; empty where the ring is."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import Enum
 
+from seatrial.cluster.consistency import ApplyResult
 from seatrial.cluster.hashing import shard_index
 from seatrial.cluster.items import Entry, Item, Tombstone, encoded_size, newer
 from seatrial.cluster.versions import LamportClock
 
 
 class Applied(Enum):
-    """What an apply did."""
+    """What an apply did; ``answer`` is what a peer that sent the item is told of it."""
 
-    CHANGED = "changed"
-    SAME = "same"
-    STALE = "stale"
+    CHANGED = "changed", ApplyResult.APPLIED
+    SAME = "same", ApplyResult.APPLIED
+    STALE = "stale", ApplyResult.STALE
+
+    def __init__(self, word: str, answer: ApplyResult) -> None:
+        self.answer = answer
 
 
 class Shard:
@@ -39,23 +43,39 @@ class Shard:
 
     def entry(self, key: str) -> Entry:
         """What is held of a key, the item as a copy."""
+        # Unlocked look: an item is whole when it comes here, and where there is one there is no tombstone.
+        item = self.items.get(key)
+        if item is not None:
+            return item.clone(), None
         with self.lock:
             item = self.items.get(key)
             return (item.clone() if item else None), self.tombs.get(key)
 
-    def apply(self, item: Item, owners: Sequence[str], now: float) -> Applied:
-        """Store a copy unless something newer is there; a tombstone beats an item of its own version."""
+    def apply(self, item: Item, owners: tuple[str, ...], accessed: float) -> Applied:
+        """Store a copy, last accessed at ``accessed``, unless something newer is there; a tombstone beats an item of its own version."""
+        key = item.key
         with self.lock:
-            return self._apply(item, owners, now)
+            tomb = self.tombs.get(key)
+            if tomb is not None and item.version <= tomb.version:
+                return Applied.STALE
+            held = self.items.get(key)
+            if held is not None:
+                if newer(held, item):
+                    return Applied.STALE
+                if held.version == item.version and held.origin == item.origin:
+                    # Two values of one version: its origin has lost its memory and counts anew, which it has to be told.
+                    return Applied.SAME if held.value is item.value or held.value == item.value else Applied.STALE
+            self._store(item, owners, accessed)
+            return Applied.CHANGED
 
-    def write(self, item: Item, owners: Sequence[str], now: float, clock: LamportClock, origin: str) -> None:
+    def write(self, item: Item, owners: tuple[str, ...], clock: LamportClock, origin: str) -> None:
         """Give ``item`` the next version and store it: one step, so that two writers of a key are in the order of their versions."""
         key = item.key
         with self.lock:
             held, tomb = self.items.get(key), self.tombs.get(key)
             item.version = clock.next(held.version if held else 0, tomb.version if tomb else 0)
             item.origin = origin
-            self._apply(item, owners, now)
+            self._store(item, owners, item.last_access)
 
     def delete(self, key: str, clock: LamportClock, origin: str, at: float) -> Tombstone:
         """Drop the item and plant a tombstone above all that is held."""
@@ -104,28 +124,15 @@ class Shard:
                 self._forget(key)
             self.items.clear()
 
-    def _apply(self, item: Item, owners: Sequence[str], now: float) -> Applied:
+    def _store(self, item: Item, owners: tuple[str, ...], accessed: float) -> None:
         key = item.key
-        tomb = self.tombs.get(key)
-        if tomb is not None:
-            if item.version <= tomb.version:
-                return Applied.STALE
-            del self.tombs[key]
-        held = self.items.get(key)
-        if held is not None:
-            if newer(held, item):
-                return Applied.STALE
-            if held.version == item.version and held.origin == item.origin:
-                # Two values of one version: its origin has lost its memory and counts anew, which it has to be told.
-                return Applied.SAME if held.value is item.value or held.value == item.value else Applied.STALE
+        self.tombs.pop(key, None)
         stored = item.clone()
-        if stored.last_access == 0:
-            stored.last_access = now
+        stored.last_access = accessed
         self.items[key] = stored
         if owners and key not in self.original_primary:
             self.original_primary[key] = owners[0]
-            self.original_owners[key] = tuple(owners)
-        return Applied.CHANGED
+            self.original_owners[key] = owners
 
     def _bury(self, key: str, tomb: Tombstone) -> None:
         self.items.pop(key, None)

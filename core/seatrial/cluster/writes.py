@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from typing import Any
 
 from seatrial.cluster.attempts import attempt
 from seatrial.cluster.consistency import ApplyResult, required_acks
@@ -16,15 +16,6 @@ _TOMBSTONES_TRIED = 3
 """A delete that meets newer versions is made again above them this often; then a concurrent writer has simply won."""
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What became of one round of replica writes."""
-
-    applied: list[str] = field(default_factory=list)
-    stale: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-
 class Writes:
     """The write path of one node. Threading: any thread; keeps no state of its own."""
 
@@ -34,21 +25,12 @@ class Writes:
     def set(self, item: Item) -> None:
         """A set of this node's own; raises DrainingError, NotOwnerError, QuorumFailedError or the first owner's failure."""
         core = self._core
-        with core.tracer.span(
-            "dist.set", {"cache.key.length": len(item.key), "dist.consistency": str(core.options.write_consistency)}
-        ) as attributes:
-            if core.draining.is_set():
-                raise DrainingError
-            core.counters.add("write_attempts")
-            owners = core.ring.owners(item.key)
-            attributes["dist.owners.count"] = len(owners)
-            if not owners:
-                raise NotOwnerError
-            if owners[0] == core.id:
-                attributes["dist.acks"] = self.coordinate(item, owners)
-                return
-            if self._elsewhere(owners, lambda transport, owner: self._forward_set(transport, owner, item)):
-                attributes["dist.acks"] = self.coordinate(item, owners)
+        if not core.tracer.active:
+            self._set(item, {})
+            return
+        attributes = {"cache.key.length": len(item.key), "dist.consistency": str(core.options.write_consistency)}
+        with core.tracer.span("dist.set", attributes):
+            self._set(item, attributes)
 
     def remove(self, keys: Iterable[str]) -> None:
         """Removes of this node's own, in order; the first failure ends them."""
@@ -67,23 +49,23 @@ class Writes:
         item.last_updated = now
         if item.last_access == 0:
             item.last_access = now
-        others = [owner for owner in owners if owner != core.id]
+        shard, others = core.shards.of(item.key), [owner for owner in owners if owner != core.id]
         core.counters.add("replica_fanout_set", len(others))
         below: set[str] = set()
         while True:
-            core.shards.of(item.key).write(item, owners, now, core.versions, core.id)
-            outcome = self._replicate(item, others)
-            below.update(outcome.applied)
+            shard.write(item, owners, core.versions, core.id)
+            applied, stale, failed = self._replicate(item, others)
+            below.update(applied)
             # Race: while this node was away another coordinated, or it has lost its memory and with it its clock: what an owner holds runs
             # ahead. Taking "stale" for an acknowledgement then would lose the write, so it is written again above what that owner
             # holds. An owner that is known to have been below the write is stale only through a write of the same time: that one wins.
-            learned = [owner for owner in outcome.stale if owner not in below and self._learn(item.key, owner)]
+            learned = [owner for owner in stale if owner not in below and self._learn(item.key, owner)]
             if not learned:
                 break
             below.update(learned)
-        for owner in outcome.failed:
+        for owner in failed:
             core.hint(owner, item)
-        acks = 1 + len(outcome.applied) + sum(owner in below for owner in outcome.stale)
+        acks = 1 + len(applied) + len(below.intersection(stale))
         core.counters.add("write_acks", acks)
         if acks < required_acks(len(owners), core.options.write_consistency):
             core.counters.add("write_quorum_failures")
@@ -104,7 +86,8 @@ class Writes:
         if replicate and result is ApplyResult.APPLIED:
             others = [owner for owner in owners if owner != core.id]
             core.counters.add("replica_fanout_set", len(others))
-            for owner in self._replicate(item, others).failed:
+            _, _, failed = self._replicate(item, others)
+            for owner in failed:
                 core.hint(owner, item)
         return result
 
@@ -117,6 +100,18 @@ class Writes:
             core.bury(key, Tombstone(version, origin, core.clock.monotonic_s()))
         else:
             core.shards.of(key).delete_unversioned(key, core.versions, core.id, core.clock.monotonic_s())
+
+    def _set(self, item: Item, attributes: dict[str, Any]) -> None:
+        core = self._core
+        if core.draining.is_set():
+            raise DrainingError
+        core.counters.add("write_attempts")
+        owners = core.ring.owners(item.key)
+        attributes["dist.owners.count"] = len(owners)
+        if not owners:
+            raise NotOwnerError
+        if owners[0] == core.id or self._elsewhere(owners, lambda transport, owner: self._forward_set(transport, owner, item)):
+            attributes["dist.acks"] = self.coordinate(item, owners)
 
     def _forward_set(self, transport: Transport, owner: str, item: Item) -> None:
         self._core.counters.add("forward_set")
@@ -150,18 +145,20 @@ class Writes:
                 return True
         raise first or NotOwnerError()
 
-    def _replicate(self, item: Item, others: list[str]) -> _Outcome:
-        outcome = _Outcome()
+    def _replicate(self, item: Item, others: list[str]) -> tuple[list[str], list[str], list[str]]:
+        """One round of replica writes: the owners that applied it, that hold something newer, and that could not be reached."""
+        applied: list[str] = []
+        stale: list[str] = []
+        failed: list[str] = []
         for owner in others:
-            with self._core.tracer.span("dist.replicate.set", {"peer.id": owner}):
-                result, error = attempt(self._send_replica, owner, item)
+            result, error = self._send_replica(owner, item)
             if error is not None:
-                outcome.failed.append(owner)
+                failed.append(owner)
+            elif result is None or result is ApplyResult.APPLIED:
+                applied.append(owner)
             elif result is ApplyResult.STALE:
-                outcome.stale.append(owner)
-            elif result is not ApplyResult.REFUSED:
-                outcome.applied.append(owner)
-        return outcome
+                stale.append(owner)
+        return applied, stale, failed
 
     def _learn(self, key: str, owner: str) -> bool:
         """Observe the versions that an owner holds of a key; False where it cannot be asked."""
@@ -172,11 +169,14 @@ class Writes:
                 self._core.versions.observe(held.version)
         return entry is not None
 
-    def _send_replica(self, owner: str, item: Item) -> ApplyResult | None:
-        transport = self._core.transport
+    def _send_replica(self, owner: str, item: Item) -> tuple[ApplyResult | None, Exception | None]:
+        transport, tracer = self._core.transport, self._core.tracer
         if transport is None:
-            raise NoTransportError
-        return transport.forward_set(owner, item, False)
+            return None, NoTransportError()
+        if not tracer.active:
+            return attempt(transport.forward_set, owner, item, False)
+        with tracer.span("dist.replicate.set", {"peer.id": owner}):
+            return attempt(transport.forward_set, owner, item, False)
 
     def _remove(self, key: str) -> None:
         core = self._core

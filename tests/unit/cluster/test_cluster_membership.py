@@ -113,6 +113,16 @@ def test_the_dead_leave_the_ring_and_come_back_to_it() -> None:
     assert set(membership.ring.lookup("k")) == {"A", "B"}
 
 
+def test_owners_that_were_asked_for_before_are_not_told_once_the_members_have_changed() -> None:
+    membership = members("A", "B", "C")
+    keys = [f"k{number}" for number in range(200)]
+    before = {key: membership.ring.lookup(key) for key in keys}
+    membership.remove("B")
+    assert {key: membership.ring.lookup(key) for key in keys} == {key: members("A", "C").ring.lookup(key) for key in keys}
+    membership.upsert(Node.new("B", "B:0"))
+    assert {key: membership.ring.lookup(key) for key in keys} == before
+
+
 def test_concurrent_changes_leave_the_newest_ring() -> None:
     membership = members()
     workers = [
