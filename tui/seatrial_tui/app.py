@@ -64,7 +64,7 @@ class Engine(Protocol):
         """Let it go on without us."""
 
 
-class Dashboard(Ending[None], ThemedApp[None]):
+class Dashboard(ThemedApp[None], Ending[None]):
     """Shows one run, or several in turn.
 
     Owner of the sources while it runs: it closes them. Threading: Textual's; whatever takes time is done by the sources' threads and by

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
+from seatrial_tui.lines.tones import TonedApp
 from seatrial_tui.panes.pane import Pane
 from seatrial_tui.screens.keys import KeyLine, KeysFirst, footer
 from seatrial_tui.source.moment import Moment
@@ -42,7 +43,7 @@ class Counted(Pane):
         pass
 
 
-class PaneApp(App[None]):
+class PaneApp(TonedApp[None]):
     def __init__(self, run: RunReader) -> None:
         super().__init__()
         self.pane = Counted(run)

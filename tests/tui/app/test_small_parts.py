@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 
 from seatrial.errors import UsageError
 from seatrial.harness import control
@@ -18,7 +18,7 @@ from seatrial.history.events import Finding
 from seatrial.history.view import EndView, FindingGroup, RunView, ServerView
 from seatrial.verdicts import Verdict
 from seatrial_tui.bar import PaneBar, Tab
-from seatrial_tui.lines.tones import Tone
+from seatrial_tui.lines.tones import Tone, TonedApp
 from seatrial_tui.news import News
 from seatrial_tui.requests import Requests
 from seatrial_tui.slider import Span, TimeSlider
@@ -30,7 +30,7 @@ TABS = (Tab("clients", "Clients", ("8", Tone.PLAIN)), Tab("log", "Server log", s
 STATUS = (("reading the journal", Tone.FAINT), ("● live", Tone.GOOD))
 
 
-class Bars(App[None]):
+class Bars(TonedApp[None]):
     """A bar and a slider, and what they said."""
 
     def __init__(self) -> None:

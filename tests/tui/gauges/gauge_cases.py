@@ -20,6 +20,7 @@ from seatrial.history.frames import Frame
 from seatrial.history.reader import read_journal
 from seatrial.history.telemetry import TelemetryReader
 from seatrial.history.view import RunView
+from seatrial_tui.lines.tones import TonedApp
 from seatrial_tui.messages import CopyText, OpenShell
 from seatrial_tui.panes.pane import Pane
 from seatrial_tui.source.moment import Moment, Sample
@@ -29,7 +30,7 @@ BEGIN_NS = 1_800_000_000 * SECOND_NS
 _DEADLINE_S = 15.0
 
 
-class Stage(App[None]):
+class Stage(TonedApp[None]):
     """One widget and nothing else; remembers what it asks for."""
 
     def __init__(self, widget: Widget) -> None:

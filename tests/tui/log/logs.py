@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.pilot import Pilot
 
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.history.view import RunView
+from seatrial_tui.lines.tones import TonedApp
 from seatrial_tui.messages import CopyText
 from seatrial_tui.panes.server_log.pane import ServerLogPane
 from seatrial_tui.panes.server_log.view import LogView
@@ -20,7 +21,7 @@ from tests.tui.runs import NoRun
 DEADLINE_S = 20.0
 
 
-class LogApp(App[None]):
+class LogApp(TonedApp[None]):
     """The pane alone, fed by the test: ``feed`` is a tick of the dashboard."""
 
     def __init__(self, directory: Path) -> None:

@@ -20,6 +20,7 @@ from seatrial.history.view import FindingGroup, RunView, SnapshotView
 from seatrial.report import summarise
 from seatrial.report.circumstances import Circumstances
 from seatrial.report.summary import Summary
+from seatrial_tui.lines.tones import TonedApp
 from seatrial_tui.messages import CopyText, Drive, JumpToLog, OpenClient, OpenFinding, OpenShell
 from seatrial_tui.source.moment import Moment, TimelineRow
 
@@ -67,7 +68,7 @@ class StillRun:
         self._findings = [*self._findings, finding]
 
 
-class Host(App[None]):
+class Host(TonedApp[None]):
     """One screen or pane, and what it asked for."""
 
     def __init__(self, inner: Widget) -> None:

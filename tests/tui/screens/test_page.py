@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.pilot import Pilot
 
 from seatrial_tui.lines.page import CELLS_MAX, Page, Paragraph, field, heading
-from seatrial_tui.lines.tones import Tone
+from seatrial_tui.lines.tones import Tone, TonedApp
 from tests.tui.screens.still import drive, text_of, until
 
 
-class Reader(App[None]):
+class Reader(TonedApp[None]):
     def __init__(self) -> None:
         super().__init__()
         self.page = Page()

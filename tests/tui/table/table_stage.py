@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
 
 from seatrial_tui.lines.table import Column, LineTable
-from seatrial_tui.lines.tones import Tone
+from seatrial_tui.lines.tones import Tone, TonedApp
 from seatrial_tui.messages import CopyText, Drive, OpenClient, OpenShell
 from tests.support.waiting import soon
 
@@ -46,7 +46,7 @@ def table_of(rows: Sequence[Item] = (), columns: Sequence[Column[Item]] = COLUMN
     return table
 
 
-class Stage(App[None]):
+class Stage(TonedApp[None]):
     """One widget or screen, and what it asks of the application."""
 
     def __init__(self, inner: Widget) -> None:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import ClassVar
 
 from rich.style import Style
+from textual.app import App, ReturnType
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -27,19 +28,23 @@ Cell = str | tuple[str, Tone]
 """Plain text, or text with its tone. Never markup; no control characters (``seatrial.report.prose.plain``)."""
 
 
-class Toned(Widget):
-    """A widget that paints in tones, by its component classes."""
+class TonedApp(App[ReturnType]):
+    """An application whose widgets paint in tones, by its component classes: one style sheet's work, not one for each widget."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone.value}" for tone in Tone}
     DEFAULT_CSS = """
-    Toned > .tone--plain { color: $foreground; }
-    Toned > .tone--faint { color: $text-muted; }
-    Toned > .tone--good { color: $text-success; }
-    Toned > .tone--warn { color: $text-warning; }
-    Toned > .tone--bad { color: $text-error; text-style: bold; }
-    Toned > .tone--accent { color: $text-accent; }
-    Toned > .tone--head { color: $foreground; text-style: bold; }
+    TonedApp > .tone--plain { color: $foreground; }
+    TonedApp > .tone--faint { color: $text-muted; }
+    TonedApp > .tone--good { color: $text-success; }
+    TonedApp > .tone--warn { color: $text-warning; }
+    TonedApp > .tone--bad { color: $text-error; text-style: bold; }
+    TonedApp > .tone--accent { color: $text-accent; }
+    TonedApp > .tone--head { color: $foreground; text-style: bold; }
     """
+
+
+class Toned(Widget):
+    """A widget that paints in the tones of its ``TonedApp``."""
 
     _painting = False
     _base: Style | None = None
@@ -77,8 +82,13 @@ class Toned(Widget):
     def tone(self, tone: Tone) -> Style:
         """How that tone looks here and now."""
         if tone not in self._tones:
-            self._tones = {each: self.get_component_rich_style(f"tone--{each.value}") for each in Tone}
+            self._tones = {each: self._look(each) for each in Tone}
         return self._tones[tone]
+
+    def _look(self, tone: Tone) -> Style:
+        styles, background = self.app.get_component_styles(f"tone--{tone.value}"), self.background_colors[1]
+        color = background.get_contrast_text(styles.color.a) if styles.auto_color else styles.color
+        return self.base + Style.from_color((background + color).rich_color) + styles.text_style
 
     def notify_style_update(self) -> None:
         super().notify_style_update()

@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from seatrial_tui.ending import Ending
+from seatrial_tui.lines.tones import TonedApp
 
 if TYPE_CHECKING:
     from seatrial.config.model import UiSettings
@@ -28,7 +29,7 @@ LEAVE_S = 2.0
 """For the thread to end, which may be waiting for a program's version."""
 
 
-class Launch(Ending[tuple[str, ...] | None]):
+class Launch(TonedApp[tuple[str, ...] | None], Ending[tuple[str, ...] | None]):
     """Returns the arguments of ``seatrial`` that do what was chosen; None where nothing was.
 
     Threading: the screen's thread; one daemon thread of its own at a time finds things out and posts messages. At the end it is waited for,

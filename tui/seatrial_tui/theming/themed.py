@@ -7,10 +7,11 @@ from textual.css.errors import StylesheetError
 from textual.theme import Theme
 
 from seatrial.report.prose import plain
+from seatrial_tui.lines.tones import TonedApp
 from seatrial_tui.theming.shelf import DEFAULT, Shelf, Themes
 
 
-class ThemedApp(App[ReturnType]):
+class ThemedApp(TonedApp[ReturnType]):
     """Registers all themes, wears the one that was chosen, and changes with its file.
 
     A theme that is not there or is broken never ends the application: it is told, and the last good one stays.
