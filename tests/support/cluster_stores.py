@@ -8,7 +8,7 @@ from typing import Any
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.targets.embedded.server.clusternodes import ClusterNodes
 from seatrial.targets.embedded.server.clusterstore import ClusterStore
-from seatrial.targets.embedded.server.config import ClusterConfig
+from seatrial.targets.embedded.server.config import ClusterConfig, NodeOrder
 from seatrial.targets.embedded.server.log import ServerLog
 from tests.support.waiting import eventually
 
@@ -28,8 +28,15 @@ def cluster_store(*, quota_bytes: int = 0, kind: type[ClusterStore] = ClusterSto
     return store
 
 
+def take_away(store: ClusterStore, wanted: NodeOrder, *names: str) -> None:
+    """Stop, drain or split nodes, and wait until they are."""
+    for name in names:
+        store.order(name, wanted)
+    assert eventually(lambda: all(store.nodes.slot(name).state in ("down", "split") for name in names), 30)
+
+
 def bring_back(store: ClusterStore, *names: str) -> None:
-    """Start nodes and wait until they have been refilled."""
+    """Start nodes, or join them again, and wait until they have been refilled."""
     for name in names:
         store.order(name, "up")
     assert eventually(lambda: all(store.nodes.slot(name).state == "up" for name in names), 30)

@@ -52,7 +52,7 @@ class Headless:
         self._options = options
         self._loaded: LoadedConfig = load(options.config_file, settings_of(options), options.preset_name)
         self._name = options.preset_name or self._loaded.config.default_preset
-        preset = pinned(self._loaded.preset(self._name), options.clients)
+        preset = pinned(self._loaded.preset_to_run(self._name), options.clients)
         self._presets = [self._on(preset, name) for name in preset.all_targets]
         self._runs_dir = runs_place(options.runs_dir, self._loaded)
         self._prefix = options.repo_path_prefix or place(self._loaded.config.run.repo_path_prefix)

@@ -40,12 +40,12 @@ class Checker:
         table = self._table(raw, path)
         for key, value in table.items():
             if key not in fields:
-                self._refuse((*path, key), value, "unknown key", nearest(key, list(fields)))
+                self.refuse((*path, key), value, "unknown key", nearest(key, list(fields)))
         values = {fields[key].name: self.value(fields[key].type, value, (*path, key)) for key, value in table.items()}
         try:
             return kind(**values)
         except Misfit as error:
-            self._refuse((*path, *error.path), error.value, error.what, error.remedy)
+            self.refuse((*path, *error.path), error.value, error.what, error.remedy)
         except ValueError as error:  # two keys that do not go together: the one that was changed is to blame
             touched = [key for key in table if key in str(error)] or list(table)
             origins = [origin for key in touched if (origin := self._origin((*path, key)))]
@@ -64,12 +64,12 @@ class Checker:
         if kind in (list, tuple):
             length = len(arguments) if kind is tuple else None
             if not isinstance(raw, list) or length not in (None, len(raw)):
-                self._refuse(path, raw, f"must be an array{f' of {length}' if length else ''}")
+                self.refuse(path, raw, f"must be an array{f' of {length}' if length else ''}")
             elements = zip(arguments if length else arguments * len(raw), raw, strict=True)
             return kind(self.value(item, value, (*path[:-1], f"{path[-1]}[{i}]")) for i, (item, value) in enumerate(elements))
         if valid := _choices(plain):
             if raw not in valid:
-                self._refuse(path, raw, "not one of the valid values", nearest(str(raw), valid))
+                self.refuse(path, raw, "not one of the valid values", nearest(str(raw), valid))
             return msgspec.convert(raw, plain)
         return self._scalar(plain, meta, raw, path)
 
@@ -86,23 +86,24 @@ class Checker:
                 raise ValueError("not a string")
             return msgspec.convert(value, Annotated[plain, meta] if meta else plain)
         except (ValueError, msgspec.ValidationError):
-            self._refuse(path, raw, f"must be {_expected(plain, meta, unit)}")
+            self.refuse(path, raw, f"must be {_expected(plain, meta, unit)}")
 
     def _table(self, raw: object, path: Path) -> Mapping[str, object]:
         if not isinstance(raw, Mapping):
-            self._refuse(path, raw, "must be a table")
+            self.refuse(path, raw, "must be a table")
         return raw
 
     def _key(self, annotation: Any, path: Path, key: str, value: object) -> Any:
         plain, _ = _unwrap(annotation)
         if (valid := _choices(plain)) and key not in valid:
-            self._refuse((*path, key), value, "unknown key", nearest(key, valid))
+            self.refuse((*path, key), value, "unknown key", nearest(key, valid))
         try:
             return msgspec.convert(key, annotation)
         except msgspec.ValidationError:
-            self._refuse((*path, key), value, "not a valid name", "letters, digits, '.', '_' and '-', at most 64 of them")
+            self.refuse((*path, key), value, "not a valid name", "letters, digits, '.', '_' and '-', at most 64 of them")
 
-    def _refuse(self, path: Path, value: object, what: str, remedy: str = "") -> NoReturn:
+    def refuse(self, path: Path, value: object, what: str, remedy: str = "") -> NoReturn:
+        """Raise the ``UsageError`` on the value of a path."""
         origin = self._origin((*path[:-1], _ELEMENT.sub("", path[-1]))) if path else None
         raise UsageError(f"{dotted(path)} = {_shown(value)}: {what}", where=origin.where if origin else "", remedy=remedy)
 

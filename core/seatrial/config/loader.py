@@ -21,7 +21,7 @@ import platformdirs
 from seatrial.config.check import Checker, dotted
 from seatrial.config.data import builtin
 from seatrial.config.layers import Layer, merge, nearest, read_environment, read_file, read_settings
-from seatrial.config.model import Config, Preset
+from seatrial.config.model import Config, Misfit, Preset
 from seatrial.config.origin import BUILT_IN, DEFAULT, Origin, Path, Table, leaves
 from seatrial.errors import UsageError
 
@@ -56,6 +56,15 @@ class LoadedConfig:
                 remedy=f"{near} There are: {', '.join(names)}" if near.startswith("did") else near,
             )
         return self.config.presets[wanted]
+
+    def preset_to_run(self, name: str) -> Preset:
+        """``preset``, and a ``UsageError`` too where it cannot be run on its targets."""
+        preset = self.preset(name)
+        try:
+            preset.check_nodes()
+        except Misfit as error:
+            Checker(self._origin).refuse(("presets", name, *error.path), error.value, error.what, error.remedy)
+        return preset
 
     def origin(self, dotted_key: str) -> str:
         """Where a value came from: ``built in``, ``<file>:<line>``, ``environment SEATRIAL_X``, ``--set``, or ``default``."""

@@ -35,7 +35,8 @@ class Misfit(ValueError):
 
     def __init__(self, path: tuple[str, ...], value: object, what: str, remedy: str) -> None:
         self.path, self.value, self.what, self.remedy = path, value, what, remedy
-        super().__init__(f"{'.'.join(path)} = {value}: {what} ({remedy})")
+        self.named = f"{'.'.join(path)} = {value}: {what}"
+        super().__init__(f"{self.named} ({remedy})")
 
 
 def _ordered(low_name: str, low: int, high_name: str, high: int) -> None:
@@ -221,9 +222,12 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
                 raise Misfit((key,), count, "there are no nodes to do that to", f'set store = "cluster", or {key} = 0')
             if count > self.nodes:
                 raise Misfit((key,), count, f"there are {self.nodes} nodes", f"at most {self.nodes}, or more nodes")
+
+    def check_faults(self) -> None:
+        """Raise ``Misfit`` where the rest could not do without the nodes that are to be drained or split off."""
         if self.drain_nodes and self.replication == 1:
             raise Misfit(
-                ("drain_nodes",),
+                ("embedded", "drain_nodes"),
                 self.drain_nodes,
                 "with replication = 1 no other node is to hold what one hands over",
                 "set replication = 2",
@@ -236,13 +240,11 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
         bearable = max(0, min((self.nodes - 1) // 2, self.replication - self.acks, self.replication - answers, self.acks - 1))
         if self.split_nodes > bearable:
             raise Misfit(
-                ("split_nodes",),
+                ("embedded", "split_nodes"),
                 self.split_nodes,
-                f"of {self.nodes} nodes with replication = {self.replication}, write {self.write_consistency} and read "
-                f"{self.read_consistency}, the rest would go on without {bearable or 'none'}",
-                f"at most {bearable}, or a higher replication with quorums"
-                if bearable
-                else "set split_nodes = 0, or replication = 3 with quorums",
+                f"with {self.nodes} nodes, replication = {self.replication}, write_consistency = {self.write_consistency!r} and "
+                f"read_consistency = {self.read_consistency!r} the rest can do without {bearable or 'none'}",
+                f"set {bearable}, or raise replication" if bearable else "set 0, or replication = 3 and both consistencies to quorum",
             )
 
 
@@ -343,11 +345,12 @@ class Preset(Settings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.mix and (self.duration_s or self.actions_per_client) and not any(self.mix.values()):
             raise ValueError("mix: no action has a weight above 0")
-        if self.embedded.store == "cluster":
-            self._check_nodes()
 
-    def _check_nodes(self) -> None:
-        """Nodes are the embedded server's, and what is done to them must not lose what was acknowledged, unless that is the point."""
+    def check_nodes(self) -> None:
+        """Raise ``Misfit`` where nodes are not the embedded server's, or what is done to them would lose what was acknowledged, unless that
+        is the point. Of a preset that is to be run: one that extends another may get a target from it that is not its own."""
+        if self.embedded.store != "cluster":
+            return
         faults = self.embedded.node_faults
         key, value = next(iter(faults.items()), ("store", self.embedded.store))
         foreign = next((name for name in self.all_targets if name not in _WITH_NODES), "")
@@ -366,6 +369,7 @@ class Preset(Settings, frozen=True, kw_only=True):
             remedy = 'set restic.server = "embedded"'
         if why:
             raise Misfit(("embedded", key), value, why, f'{remedy}, or set embedded.store = "files" and no faults of nodes')
+        self.embedded.check_faults()
         if self.embedded.stop_nodes and self.embedded.acks < 2 and self.expect == "pass":
             raise Misfit(
                 ("embedded", "stop_nodes"),

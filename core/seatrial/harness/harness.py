@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -14,7 +15,7 @@ from seatrial.checker.checker import Checker
 from seatrial.checker.findings import Findings
 from seatrial.children import Children
 from seatrial.clock import SYSTEM_CLOCK, Clock
-from seatrial.config.model import Preset
+from seatrial.config.model import Misfit, Preset
 from seatrial.context import Context, new_client_contexts, unwrap_context
 from seatrial.engine.engine import Engine
 from seatrial.engine.gate import Gate
@@ -24,6 +25,7 @@ from seatrial.engine.workers import run_clients
 from seatrial.errors import UsageError
 from seatrial.harness.capacity import actions_at_a_time
 from seatrial.harness.dirs import dirs_to_log
+from seatrial.harness.rubbish import Rubbish
 from seatrial.harness.run_history import RunHistory
 from seatrial.history.events import NotRun, StorageStats
 from seatrial.multiclient.client import CheckedClientSnapshotter
@@ -55,7 +57,11 @@ class HarnessSettings:
     """Runs the same plan again; for the journal."""
 
     def plan(self) -> Plan:
-        """With everything drawn that the seed draws ahead."""
+        """With everything drawn that the seed draws ahead. ``UsageError`` for a preset that cannot be run."""
+        try:
+            self.preset.check_nodes()
+        except Misfit as error:
+            raise UsageError(error.named, where=self.preset_name, remedy=error.remedy) from error
         return Plan.make(self.preset_name, self.preset, new_root_seed() if self.seed is None else self.seed)
 
     def find_target(self) -> Target:
@@ -166,6 +172,13 @@ class TestHarness:
         """List on the server's side, resolve what is UNKNOWN, report what is lost or back. No client may be acting meanwhile."""
         return self._engine.scene.checker.settle(lambda: self._server.snapshot_ids(ctx), op)
 
+    def give_up_data(self, contexts: Sequence[Context]) -> None:
+        """Begin to remove the data directories of clients that will not write any more; not where a last snapshot has yet to be taken."""
+        for ctx in contexts:
+            slot = self._engine.clients.of(unwrap_context(ctx).id)
+            if slot is not None and not slot.wrote_since_snapshot:
+                self._rubbish.do(partial(self._writer.cleanup, ctx))
+
     # -- set-up, in the order whose reverse undoes it
 
     def _set_up_places(self, undo: ExitStack) -> None:
@@ -173,6 +186,8 @@ class TestHarness:
         undo.callback(self.children.close)
         self.base = marked_directory(Path(tempfile.mkdtemp(prefix="engine-data-", dir=self.history.directory)))
         undo.callback(remove_marked_tree, self.base)
+        self._rubbish = Rubbish()
+        undo.callback(self._rubbish.close)
         self.children.adopt_directory(self.base)
         preset, traits = self.plan.preset, self.target.traits
         new_writer = writer_factory(preset.writer, self.base / "data", traits, self.children, pool_seed=derive(self.plan.seed, "pool"))
@@ -188,6 +203,7 @@ class TestHarness:
             children=self.children,
             emit=self.history.emit,
             seed=self.plan.seed,
+            discard=self._rubbish.discard,
         )
         self._server = self.target.make_server(self._around)
         self.snapshotter = MultiClientSnapshotter(self.base, self._new_client, self._server)

@@ -201,6 +201,28 @@ def test_chaos_drops_all_none_or_some_and_adds_up() -> None:
     assert 0 < reached[0] < 400
 
 
+def test_a_split_parts_two_sides_both_ways_and_neither_side_in_itself() -> None:
+    chaos = Chaos(seed=1)
+    with setup_in_process_cluster_rf(4, 4, chaos=chaos) as cluster:
+        ids = [node.local_node_id for node in cluster]
+        chaos.split(ids[:2])
+        reached = {(a, b) for a in range(4) for b in range(4) if a != b and _reaches(cluster.nodes[a], ids[b])}
+        assert reached == {(0, 1), (1, 0), (2, 3), (3, 2)}
+        assert chaos.drops == 8
+        chaos.split(())
+        assert all(_reaches(cluster.nodes[a], ids[b]) for a in range(4) for b in range(4) if a != b)
+        assert chaos.drops == 8
+
+
+def _reaches(node: DistMemory, peer: str) -> bool:
+    assert node.transport is not None
+    try:
+        node.transport.health(peer)
+    except ChaosDropError:
+        return False
+    return True
+
+
 def test_chaos_delays_are_counted_and_end_with_the_node() -> None:
     """White box: TestChaos latency; F15: sleeps end early on stop."""
     from seatrial.clock import SYSTEM_CLOCK

@@ -23,7 +23,8 @@ Write = Callable[[str, str], Path]
 
 def refusal(*sets: str, config_file: Path | None = None, environ: Mapping[str, str] | None = None, preset: str | None = None) -> str:
     with pytest.raises(UsageError) as caught:
-        load_config(config_file=config_file, sets=sets, environ=environ or {}, preset=preset)
+        loaded = load_config(config_file=config_file, sets=sets, environ=environ or {}, preset=preset)
+        loaded.preset_to_run(preset or loaded.config.default_preset)
     assert caught.value.exit_code is ExitCode.USAGE
     return str(caught.value)
 
@@ -67,6 +68,80 @@ def test_a_bad_value_is_named_with_its_place(alone: Path, write: Write, body: st
     assert text.startswith(f"{path}:{line}: ")
     for part in parts:
         assert part in text
+
+
+CLUSTER = "embedded.store=cluster"
+
+
+@pytest.mark.parametrize(
+    ("sets", "parts"),
+    [
+        (["embedded.stop_nodes=1"], ["smoke.embedded.stop_nodes = 1: there are no nodes", 'store = "cluster"']),
+        (["embedded.drain_nodes=1"], ["drain_nodes = 1: there are no nodes"]),
+        (["embedded.split_nodes=1"], ["split_nodes = 1: there are no nodes"]),
+        ([CLUSTER, "embedded.stop_nodes=6"], ["stop_nodes = 6: there are 5 nodes", "at most 5"]),
+        ([CLUSTER, "embedded.drain_nodes=6"], ["drain_nodes = 6: there are 5 nodes", "at most 5"]),
+        ([CLUSTER, "embedded.replication=1", "embedded.drain_nodes=1"], ["drain_nodes = 1: with replication = 1", "replication = 2"]),
+        ([CLUSTER, "embedded.split_nodes=2"], ["split_nodes = 2: with 5 nodes, replication = 3", "can do without 1", "set 1"]),
+        ([CLUSTER, "embedded.write_consistency=all", "embedded.split_nodes=1"], ["can do without none", "both consistencies to quorum"]),
+        ([CLUSTER, "embedded.read_consistency=all", "embedded.split_nodes=1"], ["can do without none"]),
+        ([CLUSTER, "embedded.write_consistency=one", "embedded.split_nodes=1"], ["can do without none"]),
+        ([CLUSTER, "embedded.nodes=2", "embedded.replication=2", "embedded.split_nodes=1"], ["can do without none"]),
+        (
+            [CLUSTER, "embedded.write_consistency=one", "embedded.stop_nodes=1"],
+            ["stop_nodes = 1: a node that loses all", 'expect = "fail"'],
+        ),
+        ([CLUSTER, "embedded.replication=1", "embedded.stop_nodes=1"], ["stop_nodes = 1: a node that loses all", "replication = 1"]),
+    ],
+)
+def test_faults_of_nodes_that_cannot_be_are_refused_by_key_with_a_remedy(alone: Path, sets: list[str], parts: list[str]) -> None:
+    text = refusal(*sets, preset="smoke")
+    assert text.startswith(f"--set {sets[-1]}: presets.smoke.embedded.")
+    for part in parts:
+        assert part in text
+
+
+@pytest.mark.parametrize("key", ["stop_nodes", "drain_nodes", "split_nodes"])
+@pytest.mark.parametrize(
+    ("sets", "parts"),
+    [
+        (["server=https://me@example.org/there/"], ["'https://me@example.org/there/' is not seatrial's", "leave out --server"]),
+        (["target=restic", "restic.server=rest-server"], ["restic.server = 'rest-server'", 'restic.server = "embedded"']),
+        (["target=restic", "restic.server=rclone"], ["restic.server = 'rclone'", 'restic.server = "embedded"']),
+        (["target=restic"], ["restic.server = 'auto'", 'restic.server = "embedded"']),
+        (["target=restic", "restic.server=embedded", "server=https://me@example.org/"], ["leave out --server"]),
+        (["target=kopia"], ["the target 'kopia'", "--target embedded or restic"]),
+        (["targets=['embedded', 'borg']"], ["the target 'borg'", "--target embedded or restic"]),
+    ],
+)
+def test_faults_of_nodes_of_a_server_that_has_none_are_refused_with_their_place(
+    alone: Path, write: Write, key: str, sets: list[str], parts: list[str]
+) -> None:
+    path = write("nodes.toml", f"[presets.mine.embedded]\nstore = 'cluster'\n{key} = 1\n")
+    assert load_config(config_file=path, environ={}).preset_to_run("mine").embedded.node_faults == {key: 1}
+    text = refusal(*sets, config_file=path, preset="mine")
+    assert text.startswith(f"{path}:3: presets.mine.embedded.{key} = 1: ")
+    for part in parts:
+        assert part in text
+
+
+def test_a_cluster_without_faults_is_not_asked_of_another_server_either(alone: Path) -> None:
+    text = refusal("target=borg", CLUSTER, preset="smoke")
+    assert text.startswith(f"--set {CLUSTER}: presets.smoke.embedded.store = \"cluster\": the target 'borg'")
+
+
+def test_what_loses_more_than_is_borne_may_be_planned_where_the_loss_is_expected(alone: Path) -> None:
+    sets = [CLUSTER, "embedded.replication=1", "embedded.stop_nodes=1", "expect=fail"]
+    preset = load_config(sets=sets, environ={}, preset="smoke").preset_to_run("smoke")
+    assert preset.embedded.node_faults == {"stop_nodes": 1}
+    wide = [CLUSTER, "embedded.nodes=9", "embedded.replication=5", "embedded.split_nodes=2", "embedded.drain_nodes=9"]
+    preset = load_config(sets=wide, environ={}, preset="smoke").preset_to_run("smoke")
+    assert preset.embedded.node_faults == {"drain_nodes": 9, "split_nodes": 2}
+
+
+@pytest.mark.parametrize("preset", ["smoke", "soak"])
+def test_a_preset_runs_on_another_target_although_one_that_extends_it_could_not(alone: Path, preset: str) -> None:
+    assert load_config(sets=["target=kopia"], environ={}, preset=preset).preset_to_run(preset).target == "kopia"
 
 
 @pytest.mark.parametrize(

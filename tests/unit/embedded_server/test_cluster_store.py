@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from seatrial.cluster import Item
+from seatrial.cluster import ChaosDropError, DrainingError, Item
 from seatrial.config.model import EmbeddedSettings, Preset
 from seatrial.errors import UsageError
 from seatrial.targets.embedded.server.clusternodes import ClusterNodes
@@ -19,9 +20,11 @@ from seatrial.targets.embedded.server.clusterstore import VALUE_BYTES, ClusterSt
 from seatrial.targets.embedded.server.config import NodeOrder
 from seatrial.targets.embedded.server.store import BlobEntry, BlobType, ExistingBlob, MissingBlob, NoRoom, UnknownNode
 from tests.support.blob_store_suite import blob, listed, pieces, whole
-from tests.support.cluster_stores import bring_back, cluster_store
+from tests.support.cluster_stores import bring_back, cluster_store, take_away
+from tests.support.waiting import eventually
 
 DATA = BlobType.DATA
+AWAY: tuple[NodeOrder, ...] = ("down", "drained", "split")
 SETTINGS = [(5, 3, "quorum"), (5, 5, "quorum"), (4, 3, "all"), (3, 2, "all"), (3, 3, "one")]
 
 
@@ -85,6 +88,144 @@ def test_each_node_in_turn_loses_everything_and_comes_back() -> None:
         frame = store.frame()
         assert frame.hints_queued > 0
         assert frame.pulled > 0
+
+
+def test_a_split_node_learns_nothing_until_it_is_joined_again_and_brings_nothing_deleted_back() -> None:
+    with closing(cluster_store(nodes=3)) as store:
+        blobs = fill(store, 20)
+        gone = next(iter(blobs))
+        apart = store.nodes.slot("n2").node
+        assert apart is not None
+        take_away(store, "split", "n2")
+        known = set(apart.local_keys())
+        blobs |= fill(store, 20, first=100)
+        store.delete(DATA, gone)
+        del blobs[gone]
+        for slot in store.nodes.slots():
+            assert slot.node is not None
+            slot.node.replay_hints()
+            slot.node.run_auto_sync_tick()
+            slot.node.run_heartbeat_tick()
+        assert set(apart.local_keys()) == known
+        # A prober of a busy machine may suspect its peers for the moment in which it looks.
+        assert eventually(lambda: [node.seen for node in store.frame().nodes] == ["alive", "suspect", "alive"])
+        holds(store, blobs)
+        bring_back(store, "n2")
+        assert store.nodes.slot("n2").node is apart
+        assert {f"blob/data/{name}" for name in blobs} == {key for key in apart.local_keys() if key.startswith("blob/data/")}
+        take_away(store, "down", "n1")
+        holds(store, blobs)
+
+
+def test_nodes_on_the_same_side_of_a_split_hear_of_one_another() -> None:
+    with closing(cluster_store(nodes=5, replication=5)) as store:
+        blobs = fill(store, 5)
+        take_away(store, "split", "n1", "n4")
+        holds(store, blobs)
+        here, there, other = (store.nodes.slot(name).node for name in ("n1", "n4", "n2"))
+        assert here and there and other
+        here.debug_inject(Item("told", b"to the other side", version=10**6, origin="n1"))
+        assert there.sync_with("n1", owned_only=True).pulled == 1
+        with pytest.raises(ChaosDropError):
+            other.sync_with("n1", owned_only=True)
+        with pytest.raises(ChaosDropError):
+            here.sync_with("n2", owned_only=True)
+        bring_back(store, "n1", "n4")
+        assert other.sync_with("n1", owned_only=True).pulled == 1
+
+
+@pytest.mark.parametrize("wanted", AWAY)
+def test_with_as_many_away_as_acknowledge_a_write_a_listing_is_an_error_whatever_keeps_them(wanted: NodeOrder) -> None:
+    with closing(cluster_store()) as store:
+        blobs = fill(store, 25)
+        take_away(store, wanted, "n1", "n2")
+        with pytest.raises(Unreachable):
+            store.list(DATA)
+        for name, data in blobs.items():
+            with suppress(Unreachable):
+                assert whole(store, DATA, name) == data
+
+
+def only_copies(store: ClusterStore, owner: str) -> dict[str, bytes]:
+    """Blobs, of which all that ``owner`` is to hold are nowhere else."""
+    blobs = fill(store, 30)
+    for key in (f"blob/data/{name}" for name in blobs):
+        for other in store.nodes.owners(key):
+            node = store.nodes.slot(other).node
+            if owner in store.nodes.owners(key) and other != owner and node is not None:
+                node.debug_drop_local(key)
+    return blobs
+
+
+def test_a_drained_node_goes_when_others_hold_what_only_it_held() -> None:
+    with closing(cluster_store(replication=2, write_consistency="one", read_consistency="all")) as store:
+        blobs = only_copies(store, "n3")
+        take_away(store, "drained", "n3")
+        change = store.frame().changes[-1]
+        assert (change.node, change.state) == ("n3", "down")
+        assert change.detail.startswith("drained of ")
+        bring_back(store, "n3")
+        holds(store, blobs)
+
+
+@pytest.mark.parametrize("planted", ["stopped", "not handed over"])
+def test_what_only_one_node_held_is_missed_where_it_goes_without_handing_it_over(planted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(cluster_store(replication=2, write_consistency="one", read_consistency="all")) as store:
+        blobs = only_copies(store, "n3")
+        if planted == "stopped":
+            take_away(store, "down", "n3")
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(ClusterNodes, "_with_others", lambda *_: 0)
+                take_away(store, "drained", "n3")
+        bring_back(store, "n3")
+        with pytest.raises((AssertionError, MissingBlob)):
+            holds(store, blobs)
+
+
+def test_a_node_that_drains_takes_no_writes_of_its_own_and_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    going_on = threading.Event()
+    pull = ClusterNodes._with_others
+
+    def wait_and_pull(nodes: ClusterNodes, *args: Any) -> int:
+        going_on.wait(30)
+        return pull(nodes, *args)
+
+    with closing(cluster_store(nodes=3)) as store:
+        blobs = fill(store, 5)
+        with monkeypatch.context() as patch:
+            patch.setattr(ClusterNodes, "_with_others", wait_and_pull)
+            store.order("n1", "drained")
+            try:
+                slot = store.nodes.slot("n1")
+                assert slot.state == "draining"
+                assert slot.node is not None
+                with pytest.raises(DrainingError):
+                    slot.node.put("key", b"value")
+                blobs |= fill(store, 10, first=100)
+                holds(store, blobs)
+                for wanted in AWAY[1:]:  # it goes its way
+                    store.order("n1", wanted)
+                assert store.nodes.slot("n1") is slot
+            finally:
+                going_on.set()
+            assert eventually(lambda: store.nodes.slot("n1").state == "down", 30)
+        holds(store, blobs)
+
+
+@pytest.mark.parametrize("wanted", ["drained", "split"])
+def test_no_call_is_under_way_through_a_node_when_it_is_cut_off_or_begins_to_drain(wanted: NodeOrder) -> None:
+    with closing(cluster_store(nodes=3)) as store:
+        first = store.nodes.owners("key")[0]
+        cutter = threading.Thread(target=store.order, args=(first, wanted))
+        with store.nodes.coordinator("key") as node:
+            assert node.local_node_id == first
+            cutter.start()
+            assert not eventually(lambda: store.nodes.slot(first).state != "up", 0.2)
+            node.put("key", b"acknowledged by all")
+        cutter.join(30)
+        with store.nodes.coordinator("key") as node:
+            assert node.local_node_id != first
 
 
 def test_a_node_that_has_yet_to_be_refilled_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +376,7 @@ def test_a_listing_that_is_cut_short_is_caught() -> None:
 
 
 class Blobs(RuleBasedStateMachine):
-    """Three nodes, three copies, quorums; one node at a time loses everything."""
+    """Three nodes, three copies, quorums; one node at a time loses everything, is drained, or split from the others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -263,10 +404,10 @@ class Blobs(RuleBasedStateMachine):
             self.store.delete(DATA, name)
 
     @precondition(lambda self: not self.away)
-    @rule(number=st.integers(1, 3))
-    def stop(self, number: int) -> None:
+    @rule(number=st.integers(1, 3), wanted=st.sampled_from(AWAY))
+    def stop_drain_or_split(self, number: int, wanted: NodeOrder) -> None:
         self.away = f"n{number}"
-        self.store.order(self.away, "down")
+        take_away(self.store, wanted, self.away)
 
     @precondition(lambda self: self.away)
     @rule()

@@ -52,6 +52,22 @@ def test_nodes_are_stopped_and_started_and_nothing_is_lost(server: LiveServer) -
     assert "node" in server.log()
 
 
+@pytest.mark.parametrize(
+    ("wanted", "ways"), [("drained", ["draining", "down", "recovering", "up"]), ("split", ["split", "recovering", "up"])]
+)
+def test_a_node_is_drained_or_split_and_comes_back(server: LiveServer, wanted: str, ways: list[str]) -> None:
+    with server.speaker() as admin:
+        name = admin.put("data", b"a pack")
+        assert admin.ask("PUT", "!/.seatrial/nodes/n2", f'{{"wanted": "{wanted}"}}'.encode()).status == 200
+        assert eventually(lambda: states(admin)[1] in ("down", "split"))
+        second = admin.put("data", b"another")
+        assert admin.names("data") == {name, second}
+        assert admin.ask("PUT", "!/.seatrial/nodes/n2", UP).status == 200
+        assert eventually(lambda: states(admin) == ["up"] * 3)
+        assert [change.state for change in cluster(admin).changes[3:]] == ways
+        assert admin.ask("PUT", "!/.seatrial/nodes/n2", b'{"wanted": "away"}').status == 400
+
+
 def test_a_listing_that_may_lack_something_is_a_server_error(server: LiveServer) -> None:
     with server.speaker() as admin:
         name = admin.put("snapshots", b"a snapshot")
