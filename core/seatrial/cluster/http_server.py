@@ -140,6 +140,11 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             if connection is not request:
                 connection.close()
 
+    def wake(self) -> None:
+        """Have the thread that accepts look up at once; where a system tells it nothing of that, it does within ``_POLL_S``."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
     def hang_up(self) -> list[threading.Thread]:
         """Close all connections; the threads that served them are about to end."""
         with self._lock:
@@ -166,6 +171,7 @@ class Listener:
 
     def close(self, timeout: float | None, clock: Clock) -> None:
         """Stop listening, hang up, and wait up to ``timeout`` seconds for the threads."""
+        self._server.wake()
         self._server.shutdown()
         self._server.server_close()
         end = None if timeout is None else clock.monotonic_s() + timeout

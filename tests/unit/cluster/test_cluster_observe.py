@@ -17,6 +17,7 @@ from seatrial.cluster import (
     allocate_port,
     setup_in_process_cluster_rf,
 )
+from tests.support.driven_clock import DrivenClock
 from tests.support.waiting import eventually
 
 LOGGER = logging.getLogger("seatrial-cluster-test")
@@ -125,8 +126,14 @@ def test_views_show_members_and_ring() -> None:
 
 
 def test_a_heartbeat_event_comes_every_second() -> None:
-    with DistMemory() as node, node.event_bus.subscribe() as events:
-        seen: list[Any] = []
-        assert eventually(lambda: seen.append(events.get(timeout=0.1)) or any(each and each.type == "heartbeat" for each in seen))
-        beat = next(each for each in seen if each)
+    clock = DrivenClock()
+    with DistMemory(clock=clock) as node, node.event_bus.subscribe() as events:
+        clock.advance(0.9)
+        assert events.get(timeout=0.05) is None
+        beats: list[Any] = []
+        for _ in range(2):
+            assert eventually(lambda: clock.advance(0.25) or beats.append(events.get(timeout=0.02)) or beats[-1])
+        assert clock.monotonic_s() > 1.99
+        beat = beats[-1]
+        assert beat.type == "heartbeat"
         assert set(beat.payload) == {"heartbeatSuccess", "heartbeatFailure", "nodesRemoved", "readPrimaryPromote"}
