@@ -158,6 +158,11 @@ def test_clients_of_a_swarm_are_pinned_by_the_option(run: Run, stage: Stage) -> 
         (("--until-fail", "--seed", "1"), "new seed"),
         (("--repo-path-prefix", "/dev/null"), "is not a directory"),
         (("--frobnicate",), "--frobnicate"),
+        (("cluster-smoke", "--server", "https://me@example.org/"), "embedded.stop_nodes = 2: the server 'https://me@example.org/' is not"),
+        (
+            ("cluster-smoke", "--target", "restic", "--set", "restic.server=rclone"),
+            "embedded.stop_nodes = 2: with restic.server = 'rclone'",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
