@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from seatrial.config.model import ActionName, Preset, VerifySettings
-from seatrial.context import Context
+from seatrial.context import Context, unwrap_context
 from seatrial.errors import OperationError
 from seatrial.harness.harness import TestHarness
-from seatrial.history.events import Resolved, Result
+from seatrial.history.events import Phase, Resolved, Result
 from seatrial.targets.embedded.client import EmbeddedClient
 from seatrial.targets.embedded.process import EmbeddedServer
 from seatrial.targets.embedded.target import EmbeddedTarget
@@ -92,6 +92,81 @@ def test_a_client_that_cannot_complete_a_snapshot_any_more_is_stuck(tmp_path: Pa
     ended = run_trial(tmp_path, preset=preset, target=CreatingOtherwise(hang))
     assert (ended.code, seen(ended)) == (ExitCode.ROBUSTNESS_FAILURE, {("liveness", "stuck")})
     assert ended.findings[0].client
+
+
+def test_a_client_that_cannot_complete_a_restore_any_more_is_stuck_and_another_restores_in_its_place(tmp_path: Path) -> None:
+    stuck: list[str] = []
+
+    class Client(EmbeddedClient):
+        def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
+            if ctx.client is not None and ctx.client.id in stuck:
+                raise OperationError("the connection broke", cause="unreachable", outcome=Outcome.FAILED)
+            super().restore(ctx, snapshot_id, into)
+
+    class Target(EmbeddedTarget):
+        def make_client(self, around: Surroundings, directory: Path) -> TargetClient:
+            return Client(around, directory)
+
+    def plant(harness: TestHarness) -> None:
+        stuck.append(unwrap_context(harness.engine.clients.all()[0].ctx).id)
+
+    preset = steps(ActionName.WRITE, ActionName.SNAPSHOT, clients=3)
+    ended = run_trial(tmp_path, preset=preset, target=Target(), before_verify=plant)
+    assert ended.code is ExitCode.ROBUSTNESS_FAILURE
+    assert [(finding.check, finding.damage) for finding in ended.findings] == [("restore", "unreachable"), ("liveness", "stuck")]
+    assert {finding.client for finding in ended.findings} == set(stuck)
+    assert len({event.snapshot for event in restored_in_verify(ended) if event.equal}) == 3, "each by somebody"
+
+
+def test_a_client_whose_restore_does_not_come_back_in_time_is_stuck(tmp_path: Path) -> None:
+    class Client(EmbeddedClient):
+        def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
+            if self is first[0]:
+                hang(self, ctx, into, "")
+            super().restore(ctx, snapshot_id, into)
+
+    first: list[Client] = []
+
+    class Target(EmbeddedTarget):
+        def make_client(self, around: Surroundings, directory: Path) -> TargetClient:
+            first.append(Client(around, directory))
+            return first[-1]
+
+    preset = steps(ActionName.WRITE, verify=VerifySettings(liveness_s=2.0))
+    ended = run_trial(tmp_path, preset=preset, target=Target())
+    assert (ended.code, seen(ended)) == (ExitCode.ROBUSTNESS_FAILURE, {("liveness", "stuck")})
+
+
+def test_each_snapshot_is_restored_once_by_a_client_of_the_run_that_did_not_make_it(tmp_path: Path) -> None:
+    ended = run_trial(tmp_path, preset=steps(ActionName.WRITE, ActionName.SNAPSHOT, clients=3))
+    assert (ended.code, ended.findings) == (ExitCode.PASS, [])
+    made = {
+        event.snapshot: event.client for event in ended.events if isinstance(event, Result) and event.action == ActionName.SNAPSHOT.value
+    }
+    restores = restored_in_verify(ended)
+    assert len(restores) == len({event.snapshot for event in restores}) == 3
+    assert {event.client for event in restores} == set(made.values()), "for each of them it is the restore that shows that it works"
+    assert all(event.client != made[event.snapshot] for event in restores)
+    begun = next(place for place, event in enumerate(ended.events) if isinstance(event, Phase) and event.name == "quiesce")
+    assert len(results(ended, ActionName.RESTORE, begun)) == 3, "and there is no other"
+
+
+def test_the_only_client_restores_what_it_made_and_a_new_one_verifies_it(tmp_path: Path) -> None:
+    ended = run_trial(tmp_path, preset=steps(ActionName.WRITE, ActionName.SNAPSHOT))
+    assert (ended.code, ended.findings) == (ExitCode.PASS, [])
+    made = {event.client for event in results(ended, ActionName.SNAPSHOT)}
+    restores = results(ended, ActionName.RESTORE)
+    assert [event.client in made for event in restores] == [True, False]
+    assert restored_in_verify(ended) == restores[1:]
+
+
+def restored_in_verify(ended: Ended) -> list[Result]:
+    begun = next(place for place, event in enumerate(ended.events) if isinstance(event, Phase) and event.name == "verify")
+    return results(ended, ActionName.RESTORE, begun)
+
+
+def results(ended: Ended, action: ActionName, begun: int = 0) -> list[Result]:
+    return [event for event in ended.events[begun:] if isinstance(event, Result) and event.action == action.value]
 
 
 def test_an_action_that_takes_longer_than_it_may_is_found_and_its_outcome_is_settled(tmp_path: Path) -> None:

@@ -18,11 +18,10 @@ from seatrial.errors import CancelledError, HarnessError, OperationError, Seatri
 from seatrial.harness.chaos import Chaos
 from seatrial.harness.control import ControlSocket
 from seatrial.harness.harness import HarnessSettings, TestHarness
-from seatrial.harness.liveness import Liveness
 from seatrial.harness.phases import Phases
 from seatrial.harness.run_history import RunHistory
 from seatrial.harness.steering import Steering
-from seatrial.harness.verify import verify
+from seatrial.harness.verify import prove
 from seatrial.harness.watching import Watching
 from seatrial.history.events import Record, RunEnded, ServerEvent, Steer
 from seatrial.history.judge import judge
@@ -161,15 +160,8 @@ class Trial:
                 run_clients(contexts, harness.engine.join)
                 harness.log_storage_stats("before")
             contexts = self._disturb(harness, contexts, phases, alarms)
-            with phases.of("quiesce"):
-                Liveness(harness.engine, plan.preset.verify.liveness_s).check(contexts)
-                self._cancel.check()
-                if self._request.before_verify is not None:
-                    self._request.before_verify(harness)
-            verify(harness, ctx, phases)
-            self._cancel.check()
+            prove(harness, ctx, contexts, phases, self._request.before_verify)
             with phases.of("report"):
-                harness.log_storage_stats("after")
                 run_clients(contexts, harness.engine.leave)
 
     def _steering(self, harness: TestHarness, ctx: Context) -> Steering:

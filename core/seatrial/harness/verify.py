@@ -1,40 +1,22 @@
-"""The verify phase: every live snapshot restored by another client with a cold cache, and compared."""
+"""What a run proves when nothing disturbs it any more: that its clients still work, and that what they have stored is there."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from seatrial.config.model import ActionName
-from seatrial.context import Context, new_client_contexts
+from seatrial.context import Context
 from seatrial.engine.engine import Engine
-from seatrial.engine.workers import run_clients
-from seatrial.errors import CancelledError, NoSpaceError, OperationError, RobustnessError
+from seatrial.errors import CancelledError, OperationError
 from seatrial.harness.harness import TestHarness
-from seatrial.harness.liveness import with_snapshot
+from seatrial.harness.liveness import Liveness
 from seatrial.harness.phases import Phases
+from seatrial.harness.sweep import Sweep
 from seatrial.history.ledger import Ledger, SnapshotRow
-from seatrial.resources import core_count
 
-PER_CORE = 2
-"""Verifying clients per core: one reads while the other waits for the server."""
-
-
-def one_per_root(rows: Iterable[SnapshotRow], programs: Mapping[str, str] = MappingProxyType({})) -> list[SnapshotRow]:
-    """Of snapshots with equal fingerprints only the newest: what it says of the content holds for all of them. Oldest first.
-
-    ``programs`` says what acted as each client: one of each is kept, because two programs store the same in two ways. That each of the
-    others is still listed, and whole as far as the target's own verification goes, is checked apart from this.
-    """
-    newest: dict[tuple[str, str], SnapshotRow] = {}
-    for row in rows:
-        key = (row.root or row.id, programs.get(row.owner, ""))
-        known = newest.get(key)
-        if known is None or row.created_end_ns > known.created_end_ns:
-            newest[key] = row
-    return sorted(newest.values(), key=lambda row: (row.created_end_ns, row.id))
+_NOT_BACK = frozenset({"contended", "denied", "disconnected", "timeout", "unreachable"})
+"""Of a restore that did not come back at all, which says nothing of what is stored."""
 
 
 def live_rows(ledger: Ledger) -> list[SnapshotRow]:
@@ -43,81 +25,35 @@ def live_rows(ledger: Ledger) -> list[SnapshotRow]:
     return [row for row in rows if row is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """Restores rows by fresh clients, which own nothing and begin with empty caches: what they read, they read in this phase.
+def prove(
+    harness: TestHarness, ctx: Context, contexts: Sequence[Context], phases: Phases, before_verify: Callable[[TestHarness], object] | None
+) -> None:
+    """The phases quiesce and verify.
 
-    Where clients are of several programs, what one program made is restored by another. Threading: ``rows`` is guarded by ``lock``.
+    Every client completes a snapshot; what is UNKNOWN is settled; every live snapshot is restored by another client and compared, which
+    for each client is the restore that it has to complete as well (one that gets none restores its own); the target's own verification.
+    From the settling on within the budget, less what those own restores take: what it leaves undone makes the run INCONCLUSIVE.
     """
-
-    engine: Engine
-    rows: list[SnapshotRow]
-    """Still to do, last first."""
-    lock: threading.Lock
-    programs: Mapping[str, str]
-    """What acted as each client of this run, where there are several programs; else empty."""
-
-    @classmethod
-    def of(cls, engine: Engine, rows: Iterable[SnapshotRow]) -> Sweep:
-        known = engine.clients.programs()
-        programs = known if len(set(known.values())) > 1 else {}
-        return cls(engine, one_per_root(rows, programs)[::-1], threading.Lock(), programs)
-
-    def run(self, ctx: Context) -> None:
-        """Until all are done, or ``ctx`` is over: what is left then stays in ``rows``."""
-        count = min(len(self.rows), PER_CORE * core_count())
-        # A target gives its programs to its clients in turn: as many verifiers as there are programs are one of each.
-        verifiers = new_client_contexts(ctx, max(count, len(set(self.programs.values()))) if self.rows else 0)
-        try:
-            run_clients(verifiers, self._work)
-        finally:
-            for verifier in verifiers:
-                self.engine.leave(verifier)
-
-    def _work(self, ctx: Context) -> None:
-        try:
-            own = self.engine.join(ctx).program
-        except CancelledError:
-            return  # too late to do anything
-        self.engine.scene.snapshotter.drop_caches(ctx)
-        while (row := self._next(own)) is not None:
-            try:
-                self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, row.id))
-            except (CancelledError, NoSpaceError):
-                self._put_back(row)
-                return
-            except (OperationError, RobustnessError):
-                continue  # the finding is in the journal, the next row has its turn
-
-    def _next(self, own: str) -> SnapshotRow | None:
-        """The next row that a client of the program ``own`` is to restore."""
-        with self.lock:
-            for place in range(len(self.rows) - 1, -1, -1):
-                if not own or self.programs.get(self.rows[place].owner) != own:
-                    return self.rows.pop(place)
-        return None
-
-    def _put_back(self, row: SnapshotRow) -> None:
-        with self.lock:
-            self.rows.append(row)
-
-
-def verify(harness: TestHarness, ctx: Context, phases: Phases) -> None:
-    """The whole phase: settle what is UNKNOWN, restore and compare, then the target's own verification; all within the budget.
-
-    What the budget leaves undone makes the run INCONCLUSIVE.
-    """
-    engine, settings = harness.engine, harness.plan.preset.verify
-    within = ctx.within(settings.budget_s)
-    _settle(harness, within)
-    live = live_rows(harness.history.ledger)
-    sweep = Sweep.of(engine, live)
-    total = len(sweep.rows)
-    with phases.of("verify", planned_s=settings.budget_s, total=total, detail=f"{len(live)} live snapshots, {total} of them different"):
+    settings, liveness = harness.plan.preset.verify, Liveness(harness.engine, harness.plan.preset.verify.liveness_s)
+    with phases.of("quiesce"):
+        clients = liveness.snapshots(contexts)
+        ctx.cancel.check()
+        if before_verify is not None:
+            before_verify(harness)
+        harness.log_storage_stats("after")
+        within = ctx.within(settings.budget_s)
+        _settle(harness, within)
+        left_s = within.remaining_s(settings.budget_s)
+        live = live_rows(harness.history.ledger)
+        sweep = Sweep(harness.engine, liveness, live)
+        liveness.own_restores(sweep.deal(clients))
+        ctx.cancel.check()
+    detail = f"{len(live)} live snapshots, {sweep.total} of them different"
+    with phases.of("verify", planned_s=settings.budget_s, total=sweep.total, detail=detail):
+        harness.give_up_data(contexts)
+        within = ctx.within(left_s)
         harness.server.drop_caches(within)
-        sweep.run(within)
-        if settings.repository:
-            _verify_repository(engine, within)
+        _restore_and_verify(harness.engine, sweep, within, repository=settings.repository)
         ctx.cancel.check()  # cut off, it has not come to its end
 
 
@@ -133,17 +69,36 @@ def _settle(harness: TestHarness, ctx: Context) -> None:
         )
 
 
-def _verify_repository(engine: Engine, ctx: Context) -> None:
-    findings = engine.scene.checker.findings
-    damaged = any(group.check == "restore" for group in engine.statistics().findings)
+def _restore_and_verify(engine: Engine, sweep: Sweep, ctx: Context, *, repository: bool) -> None:
+    """Side by side where the target's own verification shuts nobody out; else it comes last, so that restores have the budget first."""
+    if not repository:
+        sweep.run(ctx)
+    elif ActionName.VERIFY_REPOSITORY in engine.scene.traits.exclusive:
+        sweep.run(ctx)
+        _compare(engine, clean=_verify_repository(engine, ctx))
+    else:
+        with ThreadPoolExecutor(1, thread_name_prefix="repository-verification") as beside:
+            asked = beside.submit(_verify_repository, engine, ctx)
+            sweep.run(ctx)
+        _compare(engine, clean=asked.result())
+
+
+def _verify_repository(engine: Engine, ctx: Context) -> bool:
+    """Whether it came to its end and is clean."""
     try:
-        verified = engine.exec_action(ctx, ActionName.VERIFY_REPOSITORY)
+        return engine.exec_action(ctx, ActionName.VERIFY_REPOSITORY).done.equal is True
     except (OperationError, CancelledError) as error:
         if not ctx.cancel.cancelled:
-            findings.incomplete(f"the target's own verification did not come to its end: {error}", where="verify", remedy="a larger budget")
-        return
-    if verified.done.equal and damaged:
-        findings.add(
+            engine.scene.checker.findings.incomplete(
+                f"the target's own verification did not come to its end: {error}", where="verify", remedy="a larger budget"
+            )
+        return False
+
+
+def _compare(engine: Engine, *, clean: bool) -> None:
+    wrong = (group.first.damage not in _NOT_BACK for group in engine.statistics().findings if group.check == "restore")
+    if clean and any(wrong):
+        engine.scene.checker.findings.add(
             "verification-disagrees",
             "undetected",
             "restores came back wrong, yet the target's own verification is clean: "

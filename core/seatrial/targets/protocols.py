@@ -17,6 +17,7 @@ import msgspec
 from seatrial.children import Child, Children
 from seatrial.config.model import ActionName, GcOptions, Preset
 from seatrial.context import Context
+from seatrial.guard import remove_tree
 from seatrial.history.events import Event
 from seatrial.history.frames import CacheFrame, ServerFrame
 
@@ -140,6 +141,8 @@ class Surroundings:
     emit: EventSink
     environment: dict[str, str] = field(default_factory=dict)
     """Added to the environment of every child."""
+    discard: Callable[[Path], object] = remove_tree
+    """Takes a directory below ``base`` that nobody uses any more, and sees that it goes; returns perhaps before it is gone."""
     seed: int = 0
     """Of the run, for what a target breaks of itself (``Disturbs``)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
@@ -78,8 +79,10 @@ class KopiaClient:
 
     def drop_caches(self) -> None:
         """And keep none until it connects again: what a client that begins cold would cache, it would read no second time."""
-        # No command of this client runs now, so nobody holds it: what `cache clear` does, without a process.
-        shutil.rmtree(self._cache.directory, ignore_errors=True)
+        # No command of this client runs now, so nobody holds it. Put aside, because a file for each content takes long to remove.
+        if self._cache.directory.exists():
+            dropped = Path(tempfile.mkdtemp(prefix="dropped-", dir=self._around.base))
+            self._around.discard(self._cache.directory.rename(dropped))
         if self._kopia is not None:
             write_private(self._config, without_cache(self._config.read_bytes()))
 

@@ -109,14 +109,15 @@ class KopiaServer:
         self._control(self._limited(), "status")
 
     def drop_caches(self, ctx: Context) -> None:
-        """Stop, and start without a cache, for good. Clearing one under a running server makes that hang; deleting a file for each content
-        and making them all again takes longer than what is to be read, and they go with the run's directory anyway."""
+        """Stop, and start without a cache, for good: clearing one under a running server makes that hang, and to make a file for each
+        content again takes longer than what is to be read."""
         ctx.cancel.check()
         if self._config == self._uncached_config:
             return
         self._process.pause(_STOP_GRACE_S)
         self._config = self._uncached_config
         self._start(self._address)
+        self._around.discard(self._cache_directory)
 
     def cleanup(self) -> None:
         self._process.stop(_STOP_GRACE_S)
