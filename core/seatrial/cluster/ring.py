@@ -11,7 +11,7 @@ from seatrial.cluster.hashing import xxh64
 from seatrial.cluster.node import Node
 
 DEFAULT_VIRTUAL_NODES = 64
-_KEYS_REMEMBERED = 16_384
+_KEYS_REMEMBERED = 4_096
 """Keys whose owners a ring knows without hashing them again: bounds what it takes of memory."""
 
 
