@@ -36,6 +36,7 @@ from seatrial.report.progress import how_far, time_left_s
 from seatrial.report.prose import block, cells, duration, latency, plain, plural, size
 from seatrial.report.summary import Summary
 from seatrial.report.text import MEANING, action_table, causes, finding_fields, not_run, reason_lines, verified
+from seatrial.report.times import in_words, spent_s
 from seatrial.verdicts import Outcome, Verdict
 
 PROGRESS_S = 5.0
@@ -264,4 +265,6 @@ def closing_lines(summary: Summary, detail: Detail, width: int | None = None) ->
     lines = ["", *action_table(view.actions, width), *(f"  {cause}" for cause in causes(view.actions))] if view.actions else []
     lines += [f"  {line}" for line in not_run(view)]
     found = f"{plural(view.findings_total, 'finding')} of {plural(len(view.findings), 'defect')}" if view.findings else "no findings"
-    return [*lines, "", f"{verified(summary)}; {found}; {duration(summary.duration_s)}"]
+    parts = spent_s(view)
+    time = [f"time  {in_words(parts)}"] if parts else []
+    return [*lines, "", f"{verified(summary)}; {found}; {duration(summary.duration_s)}", *time]

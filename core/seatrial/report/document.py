@@ -15,6 +15,7 @@ from seatrial.history.view import ActionRow, ClientRow, FindingGroup, PhaseView,
 from seatrial.report.circumstances import Circumstances, GcRun
 from seatrial.report.prose import moment
 from seatrial.report.summary import Summary
+from seatrial.report.times import spent_s
 
 REPORT_FORMAT = 1
 Json = dict[str, Any]
@@ -78,6 +79,7 @@ def _run(summary: Summary) -> Json:
         "ended_at": _at(view.end.at_ns if view.end else 0),
         "last_record_at": _at(view.at_ns),
         "duration_s": round(summary.duration_s, 3),
+        "spent_s": {part: round(took_s, 3) for part, took_s in spent_s(view).items()},
     }
 
 

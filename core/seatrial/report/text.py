@@ -9,6 +9,7 @@ from seatrial.history.view import ActionRow, RunView
 from seatrial.report.explain import command_line, explain, labelled, lines_of, subject
 from seatrial.report.prose import block, cells, duration, latency, moment, plain, plural, size, table
 from seatrial.report.summary import Summary
+from seatrial.report.times import in_words, spent_s
 from seatrial.verdicts import ExitCode
 
 MEANING = {
@@ -54,6 +55,7 @@ def _run(summary: Summary) -> list[str]:
             labelled("seed", f"{header.seed}  (repeats the plan, not the interleaving)"),
             labelled("run it again", command_line(header.command) or "-"),
             labelled("started", f"{moment(header.started_ns)}, took {duration(summary.duration_s)}"),
+            *([labelled("time", in_words(parts))] if (parts := spent_s(summary.view)) else []),
             labelled("clients", str(header.clients)),
             labelled("repository under", plain(header.repo_path_prefix)),
             labelled(

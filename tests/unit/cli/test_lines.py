@@ -75,6 +75,7 @@ restore-random-snapID      3   3       0        0      0  250 ms  250 ms  250 ms
 run-gc                     2   2       0        0      0  250 ms  250 ms  250 ms  250 ms           -
 
 verified 1 of 1; 2 findings of 1 defect; 27 s
+time  set-up 5 s · workload 13 s · verify 3 s
 FAIL  exit code 1: robustness failure
   - 1 defect found, seen 2 times: a restored file differs
 seed           42

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.checker.compare import DamageKind
 from seatrial.errors import HarnessError, UsageError
-from seatrial.history.events import ServerEvent
+from seatrial.history.events import Phase, ServerEvent
 from seatrial.history.segments import plain_path
 from seatrial.report import render_json, render_text, summarise, write_all
 from seatrial.report.explain import IN_WORDS
@@ -27,6 +27,7 @@ Run
   seed               42  (repeats the plan, not the interleaving)
   run it again       seatrial run smoke --seed 42
   started            2023-11-14T22:13:21.000Z, took 21 s
+  time               set-up 5 s · workload 7 s · verify 3 s
   clients            2
   repository under   /srv/prefix
   versions           seatrial 0.1.0, embedded 1.0, Python 3.11.7, Linux-x
@@ -80,6 +81,33 @@ Finding 1 of 1: restore, FAIL, seen 2 times
 def test_the_report_of_a_clean_run_reads_like_this(tmp_path: Path) -> None:
     run = clean_run(tmp_path / "run-1")
     assert render_text(summarise(run)) == CLEAN.format(directory=run)
+
+
+def test_the_time_of_the_workload_stands_apart_from_that_of_the_proof(tmp_path: Path) -> None:
+    story = Story(tmp_path / "run-1")
+    story.set_up()
+    story.say(Phase(name="chaos", state="end"), after_s=60)
+    story.say(Phase(name="heal", state="begin"), after_s=0)
+    story.say(Phase(name="heal", state="end"), after_s=0.25)
+    story.say(Phase(name="quiesce", state="begin"), after_s=0)
+    story.say(Phase(name="quiesce", state="end"), after_s=20)
+    story.say(Phase(name="verify", state="begin"), after_s=0)
+    story.say(Phase(name="verify", state="end"), after_s=45)
+    story.say(Phase(name="report", state="begin"), after_s=0)
+    story.say(Phase(name="report", state="end"))
+    story.finish()
+    summary = summarise(story.directory)
+    assert "time               set-up 5 s · workload 1m 00s · liveness 20 s · verify 45 s · tear-down 4 s\n" in render_text(summary)
+    spent_s = json.loads(render_json(summary))["run"]["spent_s"]
+    assert spent_s == {"set-up": 5, "workload": 60, "heal": 0.25, "liveness": 20, "verify": 45, "tear-down": 4}
+
+
+def test_the_time_of_a_phase_that_did_not_end_goes_on_until_the_last_that_was_heard(tmp_path: Path) -> None:
+    story = Story(tmp_path / "run-1")
+    story.set_up()
+    story.did(OTTER, "snapshot-root", snapshot="aa11")
+    story.close()
+    assert json.loads(render_json(summarise(story.directory)))["run"]["spent_s"] == {"set-up": 5, "workload": 2}
 
 
 def test_a_finding_answers_what_maintainers_ask_back(tmp_path: Path) -> None:
