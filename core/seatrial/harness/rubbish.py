@@ -9,15 +9,18 @@ from pathlib import Path
 
 from seatrial.guard import remove_tree
 
+_THREADS = 4
+"""Each of them waits for the disk nearly all of the time."""
+
 
 class Rubbish:
-    """One thread that removes, one thing after another.
+    """Threads that remove, each one thing after another.
 
     Threading: ``discard`` and ``do`` from any thread; ``close`` by one, when nobody calls them any more.
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="rubbish")
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="rubbish")
         self._asked: list[Future[object]] = []
 
     def discard(self, directory: Path) -> None:
