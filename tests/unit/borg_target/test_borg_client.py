@@ -16,8 +16,7 @@ from seatrial.children import Children
 from seatrial.config.model import ActionName, BorgSettings, GcOptions, Preset
 from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
-from seatrial.targets.borg.client import OverSsh
-from seatrial.targets.borg.command import archive_name, location, operation_of
+from seatrial.targets.borg.command import OverSsh, archive_name, location, operation_of
 from seatrial.targets.borg.keys import fingerprint_of
 from seatrial.targets.borg.outcomes import TABLE
 from seatrial.targets.borg.target import BorgTarget

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.clock import SYSTEM_CLOCK
 from seatrial.errors import UsageError
 from seatrial.targets.kopia.attached import access_of
-from seatrial.targets.kopia.caches import CacheGauge
 from seatrial.targets.kopia.client import connect_arguments
 from seatrial.targets.kopia.location import location_of
 from seatrial.targets.kopia.program import environment
 from seatrial.targets.kopia.users import password_hash
+from seatrial.targets.programs.caches import CacheGauge
 from seatrial.targets.protocols import Access
 
 FINGERPRINT = "ab" * 32
@@ -156,7 +155,7 @@ def test_a_cache_is_told_by_its_parts_and_empty_where_there_is_none(tmp_path: Pa
         for number, size in enumerate(sizes):
             (tmp_path / "c" / part / "ab" / str(number)).write_bytes(b"x" * size)
     (tmp_path / "c" / "CACHEDIR.TAG").write_text("not a part")
-    frame = CacheGauge("server", tmp_path / "c", 500, SYSTEM_CLOCK).frame()
+    frame = CacheGauge("server", tmp_path / "c", limit_bytes=500).frame()
     assert (frame.owner, frame.size_bytes, frame.files, frame.limit_bytes) == ("server", 23, 3, 500)
     assert frame.subdirectories == {"contents": 12, "metadata": 11}
-    assert CacheGauge("server", tmp_path / "nowhere", 0, SYSTEM_CLOCK).frame().size_bytes == 0
+    assert CacheGauge("server", tmp_path / "nowhere").frame().size_bytes == 0

@@ -13,10 +13,8 @@ from seatrial.config.model import ActionName
 from seatrial.context import Context
 from seatrial.errors import OperationError, TargetError
 from seatrial.targets.attached import Attached
-from seatrial.targets.borg.command import PREFIX, own_places
+from seatrial.targets.borg.command import users_commands
 from seatrial.targets.borg.maintenance import Maintenance
-from seatrial.targets.borg.outcomes import TABLE
-from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import Access, ListedSnapshot, Surroundings
 
@@ -41,11 +39,7 @@ class AttachedBorgServer(Attached):
         # Without a fingerprint: the user's known_hosts vouches for the server.
         super().__init__(Access(url=around.preset.server, fingerprint="", user="", password="", repository_password=""), around.emit)
         self._clock = clock
-        home = around.base / "server"
-        environment = own_places(home, self._access.url)
-        self._maintenance = Maintenance(
-            Commands(borg, TABLE, around.children, scratch=home / "tmp", env=environment, prefix=PREFIX),
-        )
+        self._maintenance = Maintenance(users_commands(borg, around.children, around.base / "server", self._access.url))
 
     def connect_or_create_repo(self, repo_path: Path) -> None:
         """See that the repository is there and opens. Raises ``TargetError``."""

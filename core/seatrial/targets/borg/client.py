@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from seatrial.children import Completed
 from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
 from seatrial.observe.directories import measure
-from seatrial.targets.borg.command import PREFIX, USERS_SETTINGS, archive_name, list_archives, own_places, surroundings, waiting
+from seatrial.targets.borg.command import USERS_SETTINGS, archive_name, commands, list_archives, surroundings, users_commands, waiting
 from seatrial.targets.borg.configuration import path_word
 from seatrial.targets.borg.outcomes import TABLE
 from seatrial.targets.private import make_private_directory, write_private
@@ -43,24 +39,6 @@ class _Created(msgspec.Struct, frozen=True, kw_only=True):
     archive: _Archive
 
 
-class OverSsh(Commands):
-    """borg over an ssh that writes into ``ssh_log`` what it has to say: borg itself passes that on only where it comes to read it before it
-    sees the connection closed, and without it nobody knows a refusal from a broken line. Threading: one thread at a time."""
-
-    def __init__(self, *how: Any, ssh_log: Path, **more: Any) -> None:
-        super().__init__(*how, **more)
-        self._ssh_log = ssh_log
-
-    def attempt(
-        self, ctx: Context, operation: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
-    ) -> Completed:
-        self._ssh_log.unlink(missing_ok=True)
-        done = super().attempt(ctx, operation, *arguments, cwd=cwd, env=env)
-        if done.returncode == 0 or not self._ssh_log.exists():
-            return done
-        return replace(done, stderr=self._ssh_log.read_text(errors="replace") + done.stderr)
-
-
 class BorgClient:
     """``targets.protocols.TargetClient``: ``borg create``, ``extract``, ``delete`` and ``list``, one command for each.
 
@@ -84,7 +62,7 @@ class BorgClient:
         self._owner = access.user
         make_private_directory(self._home)
         if not access.server_key:
-            self._borg = self._as_the_user(access)
+            self._borg = users_commands(self._found_borg, self._around.children, self._home, access.url)
             return
         environment, config = self._with_own_key(access)
         host, _, port = access.url.removeprefix("ssh://").split("/", 1)[0].rpartition(":")
@@ -98,16 +76,7 @@ class BorgClient:
             prefix=("-F", config),
         )
         ssh.run(ctx, "connect", "-p", port, host, "true")
-        self._borg = OverSsh(
-            self._found_borg,
-            TABLE,
-            self._around.children,
-            scratch=self._home / "tmp",
-            env=environment,
-            without=USERS_SETTINGS,
-            prefix=PREFIX,
-            ssh_log=self._ssh_log,
-        )
+        self._borg = commands(self._found_borg, self._around.children, self._home, environment, ssh_log=self._ssh_log)
 
     def disconnect(self) -> None:
         self._borg = None
@@ -173,8 +142,3 @@ class BorgClient:
         rsh = shlex.join([str(self._found_ssh.path), "-F", str(config), "-E", str(self._ssh_log)])
         more = {"BORG_RSH": rsh, "BORG_PASSPHRASE": access.repository_password}
         return surroundings(self._home, access.url, more), str(config)
-
-    def _as_the_user(self, access: Access) -> Commands:
-        """With the user's own ssh and passphrase; only cache and memory are the client's own."""
-        environment = own_places(self._home, access.url)
-        return Commands(self._found_borg, TABLE, self._around.children, scratch=self._home / "tmp", env=environment, prefix=PREFIX)

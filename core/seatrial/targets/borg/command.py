@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from seatrial.children import Children, Completed
 from seatrial.context import Context
+from seatrial.targets.borg.outcomes import TABLE
 from seatrial.targets.private import make_private_directory
 from seatrial.targets.programs.commands import Commands, decoded
+from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import OPERATION_TAG, ListedSnapshot
 
 LOCK_WAIT_S = 20.0
@@ -70,6 +75,35 @@ def own_places(home: Path, repository: str) -> dict[str, str]:
         "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
         "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
     }
+
+
+class OverSsh(Commands):
+    """borg over an ssh that writes into ``ssh_log`` what it has to say: borg itself passes that on only where it comes to read it before it
+    sees the connection closed, and without it nobody knows a refusal from a broken line. Threading: one thread at a time."""
+
+    def __init__(self, *how: Any, ssh_log: Path, **more: Any) -> None:
+        super().__init__(*how, **more)
+        self._ssh_log = ssh_log
+
+    def attempt(
+        self, ctx: Context, operation: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Completed:
+        self._ssh_log.unlink(missing_ok=True)
+        done = super().attempt(ctx, operation, *arguments, cwd=cwd, env=env)
+        if done.returncode == 0 or not self._ssh_log.exists():
+            return done
+        return replace(done, stderr=self._ssh_log.read_text(errors="replace") + done.stderr)
+
+
+def commands(borg: Found, children: Children, home: Path, environment: Mapping[str, str], *, ssh_log: Path | None = None) -> Commands:
+    """borg with ``surroundings`` below ``home``; over ssh where there is an ``ssh_log``."""
+    how: dict[str, Any] = {"scratch": home / "tmp", "env": environment, "without": USERS_SETTINGS, "prefix": PREFIX}
+    return Commands(borg, TABLE, children, **how) if ssh_log is None else OverSsh(borg, TABLE, children, ssh_log=ssh_log, **how)
+
+
+def users_commands(borg: Found, children: Children, home: Path, repository: str) -> Commands:
+    """borg with the user's own settings, ssh and passphrase; only ``own_places`` are ours."""
+    return Commands(borg, TABLE, children, scratch=home / "tmp", env=own_places(home, repository), prefix=PREFIX)
 
 
 def waiting(seconds: float = LOCK_WAIT_S) -> tuple[str, str]:

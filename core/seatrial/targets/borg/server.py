@@ -13,12 +13,10 @@ from seatrial.config.model import ActionName, GcOptions
 from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError
 from seatrial.history.frames import CacheFrame, ServerFrame
-from seatrial.targets.borg.command import PREFIX, USERS_SETTINGS, surroundings
+from seatrial.targets.borg.command import commands, surroundings
 from seatrial.targets.borg.keys import new_key
 from seatrial.targets.borg.maintenance import Maintenance
-from seatrial.targets.borg.outcomes import TABLE
 from seatrial.targets.borg.sshd import HOST, Sshd, user_name
-from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import Access, GcStats, ListedSnapshot, Surroundings, Verification
 from seatrial.targets.secret import repository_secrets
@@ -62,16 +60,7 @@ class BorgServer:
         self._repository = repo_path.absolute()
         environment = surroundings(self._home / "borg", str(self._repository), {"BORG_PASSPHRASE": self._passphrase})
         del environment["BORG_SELFTEST"]
-        borg = Commands(
-            self._borg,
-            TABLE,
-            self._around.children,
-            scratch=self._home / "borg" / "tmp",
-            env=environment,
-            without=USERS_SETTINGS,
-            prefix=PREFIX,
-        )
-        self._maintenance = maintenance = Maintenance(borg)
+        self._maintenance = maintenance = Maintenance(commands(self._borg, self._around.children, self._home / "borg", environment))
         if not (repo_path / "config").exists():
             maintenance.init(self._limited())
         elif any((repo_path / name).exists() for name in _LOCKS):

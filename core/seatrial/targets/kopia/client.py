@@ -10,10 +10,10 @@ from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.context import Context
 from seatrial.errors import OperationError
 from seatrial.history.frames import CacheFrame
-from seatrial.targets.kopia.caches import CacheGauge
 from seatrial.targets.kopia.output import created, damaged_path, snapshots
 from seatrial.targets.kopia.program import HOST, commands, environment, without_cache
 from seatrial.targets.private import write_private
+from seatrial.targets.programs.caches import CacheGauge
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings
@@ -34,7 +34,7 @@ class KopiaClient:
         self._around, self._found = around, found
         self._limits = around.preset.cache
         self._config, self._home = directory / "kopia.config", directory / "home"
-        self._cache = CacheGauge(directory.name, directory / "cache", self._limits.content_limit_bytes, clock)
+        self._cache = CacheGauge(directory.name, directory / "cache", limit_bytes=self._limits.content_limit_bytes, clock=clock)
         self._kopia: Commands | None = None
 
     def connect(self, ctx: Context, access: Access) -> None:
@@ -48,6 +48,7 @@ class KopiaClient:
             env=self._around.environment | env,
             scratch=self._home / "tmp",
         )
+        self._cache.belongs_to(access.user)
         kopia.run(ctx, "connect", *connect_arguments(access), *self._cache_arguments())
         self._kopia = kopia
 

@@ -18,7 +18,6 @@ from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.observe.directories import measure
-from seatrial.targets.kopia.caches import CacheGauge
 from seatrial.targets.kopia.client import list_snapshots
 from seatrial.targets.kopia.location import Location, location_of
 from seatrial.targets.kopia.metrics import Metrics
@@ -27,6 +26,7 @@ from seatrial.targets.kopia.program import HOST, commands, environment, global_a
 from seatrial.targets.kopia.users import password_hash
 from seatrial.targets.kopia.verification import verify_repository
 from seatrial.targets.private import make_private_directory, write_private
+from seatrial.targets.programs.caches import CacheGauge
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.programs.served import ServedProcess
@@ -68,7 +68,7 @@ class KopiaServer:
         self._config, self._uncached_config = self._home / "server.config", self._home / "uncached.config"
         self._certificate, self._key = self._home / "certificate.pem", self._home / "key.pem"
         self._cache_directory = self._home / "cache"
-        self._cache = CacheGauge("server", self._cache_directory, 0, clock)
+        self._cache = CacheGauge("server", self._cache_directory, clock=clock)
         self._process = ServedProcess(around, _NAME, clock=clock)
         self._lock = threading.Lock()
         self._passwords: dict[str, str] = {}
@@ -220,7 +220,7 @@ class KopiaServer:
         contents = next((part for part in parts if part.name == "contents"), None)
         if contents is None:
             raise TargetError("`cache info` does not tell of a content cache", where=str(self._config))
-        return CacheGauge("server", contents.path.parent, contents.limit_bytes, self._clock)
+        return CacheGauge("server", contents.path.parent, limit_bytes=contents.limit_bytes, clock=self._clock)
 
     def _start(self, address: str, *more: str) -> None:
         """At ``address``, whose port may be 0: what it says is kept for the next time."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from seatrial.history.frames import CacheFrame
 from seatrial.targets.embedded.outcomes import translated
 from seatrial.targets.embedded.repository.store import Kind
 from seatrial.targets.embedded.rest import RestStore
+from seatrial.targets.programs.caches import CacheGauge
 from seatrial.targets.programs.commands import Commands
 from seatrial.targets.programs.program import Found
 from seatrial.targets.protocols import OPERATION_TAG, Access, CreateStats, ListedSnapshot, Surroundings
@@ -27,7 +26,6 @@ from seatrial.verdicts import Outcome
 
 LOCK_RETRY_S = 10.0
 """How long a command waits for a prune to end before it is FAILED(contended)."""
-_CACHED = ("index", "snapshots", "data")
 
 
 class ResticClient:
@@ -41,7 +39,7 @@ class ResticClient:
         self.program = f"restic {found.version}"
         self._around, self._found = around, found
         self._directory, self._cache = directory, directory / "cache"
-        self._owner = directory.name
+        self._gauge = CacheGauge(directory.name, self._cache, per_repository=True)
         self._access: Access | None = None
         self._commands: Commands | None = None
 
@@ -59,7 +57,8 @@ class ResticClient:
         finally:
             store.close()
         self._cache.mkdir(mode=0o700, exist_ok=True)
-        self._owner, self._access = access.user, access
+        self._gauge.belongs_to(access.user)
+        self._access = access
         self._commands = commands(
             self._found,
             self._around.children,
@@ -110,13 +109,7 @@ class ResticClient:
         return output.listed(run.run(ctx, "list", "snapshots", "--no-lock").stdout)
 
     def cache_info(self) -> CacheFrame:
-        sizes: dict[str, int] = {}
-        files = 0
-        for path, size in _files_below(self._cache):
-            files += 1
-            kind = next((part for part in path.relative_to(self._cache).parts if part in _CACHED), "other")
-            sizes[kind] = sizes.get(kind, 0) + size
-        return CacheFrame(owner=self._owner, path=str(self._cache), size_bytes=sum(sizes.values()), files=files, subdirectories=sizes)
+        return self._gauge.frame()
 
     def drop_caches(self) -> None:
         for entry in list(self._cache.iterdir()) if self._cache.is_dir() else []:
@@ -133,7 +126,7 @@ class ResticClient:
 
     def _connected(self) -> tuple[Commands, Access]:
         if self._commands is None or self._access is None:
-            raise OperationError("not connected", cause="disconnected", outcome=Outcome.FAILED, where=self._owner)
+            raise OperationError("not connected", cause="disconnected", outcome=Outcome.FAILED, where=self._directory.name)
         return self._commands, self._access
 
     def _full_id(self, ctx: Context, told: str, op: str) -> str:
@@ -169,14 +162,3 @@ def part_of_the_trade(error: OperationError) -> OperationError:
     if error.cause != "denied":
         return error
     return OperationError(error.what, cause="append-only", outcome=error.outcome, where=error.where)
-
-
-def _files_below(directory: Path) -> list[tuple[Path, int]]:
-    """(file, bytes); what vanishes meanwhile is left out."""
-    found = []
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            path = Path(folder, name)
-            with contextlib.suppress(OSError):
-                found.append((path, path.stat().st_size))
-    return found
