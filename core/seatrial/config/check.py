@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from seatrial.config.layers import nearest
 from seatrial.config.model import UNIT_BYTES, UNIT_SECONDS, Misfit
@@ -33,10 +34,14 @@ class Checker:
 
     def __init__(self, origin: Callable[[Path], Origin | None]) -> None:
         self._origin = origin
+        self._fields: dict[type[Any], Mapping[str, FieldInfo]] = {}
+        """By record and key. There are as many records of a kind as there are presets, and its annotations take long to evaluate."""
 
     def record(self, kind: type[Any], raw: object, path: Path) -> Any:
         """A record of ``kind`` out of a table."""
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        if kind not in self._fields:
+            self._fields[kind] = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        fields = self._fields[kind]
         table = self._table(raw, path)
         for key, value in table.items():
             if key not in fields:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def create_run(runs_dir: Path, preset: str, clock: Clock = SYSTEM_CLOCK) -> RunD
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for _ in range(_TRIES):
-            run_id = f"{stamp(clock.now_ns()).replace('_', '-')}-{name}-{secrets.token_hex(2)}"
+            run_id = f"{stamp(clock.now_ns()).replace('_', '-')}-{name}-{os.urandom(2).hex()}"
             path = runs_dir / run_id
             try:
                 path.mkdir()

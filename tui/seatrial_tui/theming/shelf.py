@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import platformdirs
 from textual.theme import Theme
-from watchfiles import watch
 
 from seatrial.config.data import builtin
 from seatrial.errors import SeatrialError, UsageError
 from seatrial_tui.theming.theme_file import read_theme
 
 DEFAULT = "seatrial-dark"
+_STEP_MS = 200
+"""How often it is seen whether a file has changed, or nobody wants to know any more."""
 FILE_BYTES = 64 << 10
 """A longer file is no theme."""
 
@@ -107,5 +108,18 @@ class Shelf:
             self._thread.join()
 
     def _watch(self, places: Sequence[Path]) -> None:
-        for _ in watch(*places, stop_event=self._stop, recursive=False, rust_timeout=200, ignore_permission_denied=True):
-            self._changed.set()
+        from watchfiles import watch  # noqa: PLC0415 (no first frame waits for it)
+
+        unsure = True
+        for changes in watch(
+            *places,
+            recursive=False,
+            step=_STEP_MS,
+            rust_timeout=_STEP_MS,
+            yield_on_timeout=True,
+            stop_event=self._stop,
+            ignore_permission_denied=True,
+        ):
+            if changes or unsure:  # what has changed between the reading and now was seen by nobody
+                self._changed.set()
+            unsure = False

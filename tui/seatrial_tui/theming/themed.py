@@ -29,7 +29,7 @@ class ThemedApp(TonedApp[ReturnType]):
         self.theme = theme
 
     def on_mount(self) -> None:
-        self.shelf.watch()
+        self.call_after_refresh(self.shelf.watch)
         self._complain()
         self.set_interval(0.25, self._look_at_themes)
 

@@ -10,12 +10,14 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import watchfiles
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
+
+if TYPE_CHECKING:
+    from watchfiles import Change as Kind
 
 WATCHED = 48
 """Directories at most, those inside included."""
@@ -28,7 +30,8 @@ _GATHER_MS = 500
 _STEP_MS = 100
 _PATIENCE_S = 2.0
 _RETRY_S = 10.0
-_KINDS = {watchfiles.Change.added: "new", watchfiles.Change.modified: "changed", watchfiles.Change.deleted: "gone"}
+_KINDS = {"added": "new", "modified": "changed", "deleted": "gone"}
+"""By the names of ``watchfiles.Change``."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +132,8 @@ class Watcher:
 
     def _follow(self, watched: Mapping[str, str], asked: _Asked, ended: threading.Event) -> None:
         """Until other directories are wanted, or there are others."""
+        import watchfiles  # noqa: PLC0415 (no first frame waits for it)
+
         batches = watchfiles.watch(
             *watched,
             watch_filter=None,
@@ -153,8 +158,8 @@ class Watcher:
                     if _bounded(asked.here) != watched:
                         return
 
-    def _note(self, batch: Iterable[tuple[watchfiles.Change, str]], watched: Mapping[str, str]) -> None:
-        by_root: dict[str, list[tuple[watchfiles.Change, str]]] = {}
+    def _note(self, batch: Iterable[tuple[Kind, str]], watched: Mapping[str, str]) -> None:
+        by_root: dict[str, list[tuple[Kind, str]]] = {}
         for kind, path in batch:
             root = watched.get(os.path.dirname(path)) or watched.get(path)  # noqa: PTH120 - thousands in a batch, as they come
             if root is not None and path != root:
@@ -164,7 +169,7 @@ class Watcher:
         at_ns, changes = self._clock.now_ns(), dict(self._seen.changes)
         for root, changed in by_root.items():
             kind, path = min(changed)  # what is new tells the most, then what changed
-            changes[root] = Change(name=os.path.relpath(path, root), kind=_KINDS[kind], others=len(changed) - 1, at_ns=at_ns)
+            changes[root] = Change(name=os.path.relpath(path, root), kind=_KINDS[kind.name], others=len(changed) - 1, at_ns=at_ns)
         self._put(changes=changes)
 
     def _put(self, **fields: object) -> None:
