@@ -36,7 +36,9 @@ def prove(
     """
     settings, liveness = harness.plan.preset.verify, Liveness(harness.engine, harness.plan.preset.verify.liveness_s)
     with phases.of("quiesce"):
-        clients = liveness.snapshots(contexts)
+        ledger, clients = harness.history.ledger, liveness.snapshots(contexts)
+        alone = Sweep(harness.engine, liveness, live_rows(ledger)).deal(clients)
+        liveness.own_restores(alone)
         ctx.cancel.check()
         if before_verify is not None:
             before_verify(harness)
@@ -44,9 +46,10 @@ def prove(
         within = ctx.within(settings.budget_s)
         _settle(harness, within)
         left_s = within.remaining_s(settings.budget_s)
-        live = live_rows(harness.history.ledger)
+        live = live_rows(ledger)
         sweep = Sweep(harness.engine, liveness, live)
-        liveness.own_restores(sweep.deal(clients))
+        # Of those who were to have one, the settling may have left some without.
+        liveness.own_restores(sweep.deal([each for each in clients if each not in alone]))
         ctx.cancel.check()
     detail = f"{len(live)} live snapshots, {sweep.total} of them different"
     with phases.of("verify", planned_s=settings.budget_s, total=sweep.total, detail=detail):
