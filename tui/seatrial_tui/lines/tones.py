@@ -64,8 +64,9 @@ class Toned(Widget):
         width, height = self.outer_size.width, self.content_size.height
         strips = [self.render_line(y) if y < height else Strip.blank(width, self.base) for y in crop.line_range]
         strips = [strip.adjust_cell_length(width, self.base) for strip in strips]
+        background = self.background_colors[1]
         for each in self.get_line_filters():
-            strips = [strip.apply_filter(each, self.background_colors[1]) for strip in strips]
+            strips = [strip.apply_filter(each, background) for strip in strips]
         return strips if crop.column_span == (0, width) else [strip.crop(*crop.column_span) for strip in strips]
 
     def placed(self, strip: Strip, x: int, y: int) -> Strip:
