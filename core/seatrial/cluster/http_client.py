@@ -51,6 +51,8 @@ class HTTPTransport(Transport):
             if tls.server_hostname:
                 options |= {"server_hostname": tls.server_hostname, "assert_hostname": tls.server_hostname}
         self._pool = urllib3.PoolManager(num_pools=64, maxsize=16, retries=False, **options)
+        # By itself it drops them: whoever holds an error of a call would keep its connections open.
+        self._pool.pools.dispose_func = urllib3.HTTPConnectionPool.close
         self._closed = False
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -369,6 +370,29 @@ def test_a_call_after_the_close_leaves_no_connection(start: Start) -> None:
     client.close()
     client.health("A")
     assert len(client._pool.pools) == 0
+
+
+def test_a_close_ends_the_connections_although_an_error_of_a_call_is_kept(start: Start) -> None:
+    both = threading.Barrier(2)
+    node = start(http_auth=HTTPAuth(server_verify=lambda request: request.path == "/internal/keys" and both.wait(30)))
+    client = to(node)
+    side_by_side = [threading.Thread(target=client.list_keys, args=("A",)) for _ in range(2)]
+    for thread in side_by_side:
+        thread.start()
+    for thread in side_by_side:
+        thread.join()
+    port = int(node.local_node_address.rpartition(":")[2])
+
+    def open_to_it() -> int:
+        return sum(bool(each.raddr) and each.raddr.port == port for each in psutil.Process().net_connections("inet"))
+
+    assert open_to_it() == 2
+    node.stop()
+    with pytest.raises(TransportError) as kept:
+        client.health("A")
+    assert open_to_it() == 1, "one was found to be dead, the other not"
+    client.close()
+    assert open_to_it() == 0, kept
 
 
 def test_a_node_that_hears_nothing_lives_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
