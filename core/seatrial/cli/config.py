@@ -48,5 +48,7 @@ def show(preset_name: str | None, config_file: Path | None, sets: tuple[str, ...
 def validate(config_file: Path | None, sets: tuple[str, ...]) -> None:
     """Whether the configuration is right: exit code 0, or 2 and one message that names file, key, value and what would be valid."""
     loaded = load(config_file, sets)
+    for name in loaded.config.presets:
+        loaded.preset_to_run(name)
     count = len(loaded.config.presets)
     click.echo(f"the configuration is valid: {count} presets, {len(loaded.rows())} values")

@@ -62,8 +62,8 @@ class CacheFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NodeStateName = Literal["up", "recovering", "draining", "split", "down"]
-"""recovering: it runs, and may lack what the others have; draining: it takes no more writes of its own and hands over what it has; split: it
-runs, cut off from the others and from the server."""
+"""recovering: it runs, and may lack what the others have; draining: it takes no more writes of its own and hands over what it has;
+split: it runs, cut off from the others and from the server."""
 
 
 class NodeFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -265,8 +265,9 @@ def test_config_show_says_where_each_value_came_from(call: Call, monkeypatch: py
         ('[presets.smoke]\nclients = "many"\n', ["config.toml:2", "presets.smoke.clients", "many", "whole number"]),
         ("[presets.smoke]\nclients = 0\n", ["config.toml:2", "presets.smoke.clients = 0", "from 1"]),
         ("x = [", ["config.toml"]),
+        ("[presets.smoke.embedded]\nstop_nodes = 1\n", ["config.toml:2", "presets.smoke.embedded.stop_nodes = 1", 'store = "cluster"']),
     ],
-    ids=["unknown key", "wrong type", "out of range", "no toml"],
+    ids=["unknown key", "wrong type", "out of range", "no toml", "cannot be run"],
 )
 def test_config_validate_names_file_key_value_and_what_would_be_valid(call: Call, text: str, said: list[str]) -> None:
     assert call("config", "validate").code == ExitCode.PASS
