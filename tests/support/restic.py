@@ -100,6 +100,14 @@ class Bench:
             store.close()
 
 
+def flip(file: Path) -> None:
+    """Change one bit in its middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(content)
+
+
 def plant_vanished_lock(repository: Path) -> Path:
     """A lock that is listed and not there, as one looks that is given back between the two questions."""
     lock = repository / "locks" / ("ab" * 32)
@@ -187,11 +195,13 @@ def _restore_missing_data(bench: Bench) -> Completed:
 def _restore_corrupt(bench: Bench) -> Completed:
     (bench.source / "more").write_bytes(NOISE)
     snapshot = bench.snapshot()
-    pack = bench.packs()[0]
-    content = bytearray(pack.read_bytes())
-    content[len(content) // 2] ^= 1
-    pack.chmod(0o600)
-    pack.write_bytes(content)
+    flip(bench.packs()[0])
+    return bench.restore(snapshot)
+
+
+def _restore_corrupt_snapshot(bench: Bench) -> Completed:
+    snapshot = bench.snapshot()
+    flip(bench.repository / "snapshots" / snapshot)
     return bench.restore(snapshot)
 
 
@@ -214,6 +224,7 @@ PROVOKED: dict[str, Callable[[Bench], Completed]] = {
     "create-no-space": _no_space,
     "restore-missing-data": _restore_missing_data,
     "restore-corrupt": _restore_corrupt,
+    "restore-corrupt-snapshot": _restore_corrupt_snapshot,
 }
 """By operation and cause (and what else tells two ways to the same cause apart)."""
 

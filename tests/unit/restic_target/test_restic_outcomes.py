@@ -19,6 +19,7 @@ TRANSCRIPTS = sorted((Path(__file__).parents[2] / "data" / "restic").glob("*.txt
 CAUSES = {
     "create-incomplete": ("incomplete", Outcome.UNKNOWN),
     "list-denied-certificate": ("denied", Outcome.FAILED),
+    "restore-corrupt-snapshot": ("corrupt", Outcome.FAILED),
 }
 """The others are FAILED with the cause that their name tells."""
 

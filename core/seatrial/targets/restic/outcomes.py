@@ -31,6 +31,7 @@ _PACK_LOST = r"Load\(<data/\w+>\S* \S+ \S+ " + _AGAIN_AND_AGAIN + _GONE
 _FULL = r"Save\(<(data|index)/\w+>\) " + _AGAIN + r"\(507\)"
 _ANOTHER = r"Stat\(<config/>\) " + _AGAIN + "x509: "
 _NOBODY_THERE = r"Stat\(<config/>\) " + _AGAIN_AND_AGAIN + "connection refused"
+_NOT_AS_WRITTEN = "ciphertext verification failed|hash mismatch|invalid data returned|wrong data returned|does not match id|decrypt"
 _NO_SUCH_SNAPSHOT = r"no matching ID found|failed to load snapshot \S+: (<|\\u003c)snapshot/\w+(>|\\u003e) does not exist"
 
 TABLE = OutcomeTable(
@@ -209,10 +210,19 @@ TABLE = OutcomeTable(
         Row(
             operations=_READS,
             code=1,
-            text="ciphertext verification failed|hash mismatch|invalid data returned|wrong data returned|does not match id|decrypt",
+            text=_NOT_AS_WRITTEN,
             outcome=Outcome.FAILED,
             cause="corrupt",
             recognised="exit code 1: what is stored is not what was written",
+        ),
+        Row(
+            operations=_RESTORE,
+            code=2,
+            text=f"creating restorer failed: .*({_NOT_AS_WRITTEN})",
+            before=CODES_SINCE,
+            outcome=Outcome.FAILED,
+            cause="corrupt",
+            recognised="`restore` with exit code 2: the snapshot's file is not what was written",
         ),
     )
 )
