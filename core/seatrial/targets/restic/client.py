@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from seatrial.children import Completed
 from seatrial.context import Context
@@ -22,10 +22,19 @@ from seatrial.targets.restic.certificate import keep_certificate
 from seatrial.targets.restic.layout import raise_up
 from seatrial.targets.restic.locked import locked
 from seatrial.targets.restic.program import address_of, commands, retry_lock
+from seatrial.targets.restic.stored import StoredPaths
 from seatrial.verdicts import Outcome
 
 LOCK_RETRY_S = 10.0
 """How long a command waits for a prune to end before it is FAILED(contended)."""
+
+
+class _Session(NamedTuple):
+    """What there is while connected. Owner: the client."""
+
+    run: Commands
+    access: Access
+    stored: StoredPaths
 
 
 class ResticClient:
@@ -40,8 +49,7 @@ class ResticClient:
         self._around, self._found = around, found
         self._directory, self._cache = directory, directory / "cache"
         self._gauge = CacheGauge(directory.name, self._cache, per_repository=True)
-        self._access: Access | None = None
-        self._commands: Commands | None = None
+        self._session: _Session | None = None
 
     def connect(self, ctx: Context, access: Access) -> None:
         """See that the server is there, is the right one and lets us in."""
@@ -58,8 +66,7 @@ class ResticClient:
             store.close()
         self._cache.mkdir(mode=0o700, exist_ok=True)
         self._gauge.belongs_to(access.user)
-        self._access = access
-        self._commands = commands(
+        run = commands(
             self._found,
             self._around.children,
             repository=address_of(access),
@@ -68,13 +75,14 @@ class ResticClient:
             arguments=("--cacert", str(certificate), "--cache-dir", str(self._cache)),
             inherited=self._around.environment,
         )
+        self._session = _Session(run, access, StoredPaths(access, self._cache))
 
     def disconnect(self) -> None:
-        self._commands = None
+        self._session = None
 
     def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
         """From within the directory, so that what is stored is its content, wherever it lies. An empty one goes by its path only."""
-        run, access = self._connected()
+        run, access, _ = self._connected()
         ctx.progress.start("upload")
         what = "." if next(source_dir.iterdir(), None) is not None else str(source_dir.absolute())
         host = ctx.client.id if ctx.client is not None else access.user
@@ -86,15 +94,15 @@ class ResticClient:
         return self._full_id(ctx, told, op), stats
 
     def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
-        run, access = self._connected()
+        run, access, stored = self._connected()
         ctx.progress.start("restore")
         arguments = ("restore", *self._waiting, snapshot_id, "--target", str(into))
         locked(ctx, access, lambda: run.attempt(ctx, "restore", *arguments), lambda done: restore_error(run, done))
         # What restic stores of "." has its content at the root; of a path, as seatrial's own client stores it, all directories on the way.
-        raise_up(into, lambda: self._paths_of(ctx, run, snapshot_id))
+        raise_up(into, lambda: stored.of(ctx, snapshot_id))
 
     def delete(self, ctx: Context, snapshot_id: str) -> None:
-        run, access = self._connected()
+        run, access, _ = self._connected()
         append_only = self._around.preset.restic.append_only
         locked(
             ctx,
@@ -105,7 +113,7 @@ class ResticClient:
 
     def list(self, ctx: Context) -> list[ListedSnapshot]:
         """Without a lock: no prune touches snapshots."""
-        run, _ = self._connected()
+        run = self._connected().run
         return output.listed(run.run(ctx, "list", "snapshots", "--no-lock").stdout)
 
     def cache_info(self) -> CacheFrame:
@@ -124,10 +132,10 @@ class ResticClient:
     def _waiting(self) -> tuple[str, ...]:
         return retry_lock(self._found.numbers, LOCK_RETRY_S)
 
-    def _connected(self) -> tuple[Commands, Access]:
-        if self._commands is None or self._access is None:
+    def _connected(self) -> _Session:
+        if self._session is None:
             raise OperationError("not connected", cause="disconnected", outcome=Outcome.FAILED, where=self._directory.name)
-        return self._commands, self._access
+        return self._session
 
     def _full_id(self, ctx: Context, told: str, op: str) -> str:
         """All digits of an id of which 0.14 tells eight: the file name of the snapshot's copy in the cache, else out of a listing."""
@@ -137,10 +145,6 @@ class ResticClient:
         if len(known) == 1:
             return known.pop()
         return next((row.id for row in self.list(ctx) if row.op == op), told)
-
-    def _paths_of(self, ctx: Context, run: Commands, snapshot_id: str) -> Sequence[str]:
-        found = output.rows(run.run(ctx, "list", "snapshots", "--no-lock", snapshot_id).stdout)
-        return found[0].paths if len(found) == 1 else []
 
 
 def restore_error(run: Commands, done: Completed) -> OperationError | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 def raise_up(into: Path, paths: Callable[[], Sequence[str]]) -> None:
     """Where ``into`` holds the directories on the way to the snapshot's one source, put that source in the place of ``into``.
 
-    ``paths``, which costs a command, is asked only where there may be such directories: one entry at the root, and that a directory.
+    ``paths``, which may cost requests, is asked only where there may be such directories: one entry at the root, and that a directory.
     """
     entries = list(os.scandir(into))
     if len(entries) != 1 or not entries[0].is_dir(follow_symlinks=False):

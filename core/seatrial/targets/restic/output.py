@@ -38,11 +38,10 @@ class _Summary(msgspec.Struct):
     """Since 0.16; as stored, where ``data_added`` counts before compression."""
 
 
-class Row(msgspec.Struct):
+class _Row(msgspec.Struct):
     """``snapshots``: one of its rows."""
 
     id: str
-    paths: list[str] = []
     tags: list[str] | None = None
 
 
@@ -73,17 +72,13 @@ def created(stdout: str) -> tuple[str, CreateStats]:
     )
 
 
-def rows(stdout: str) -> list[Row]:
+def listed(stdout: str) -> list[ListedSnapshot]:
     """The rows of ``snapshots``."""
     try:
-        return msgspec.json.decode(stdout or "null", type=list[Row] | None) or []
+        rows = msgspec.json.decode(stdout or "null", type=list[_Row] | None) or []
     except msgspec.MsgspecError as error:
         raise OperationError(f"the listing cannot be read: {error}", cause="protocol", where="restic") from error
-
-
-def listed(stdout: str) -> list[ListedSnapshot]:
-    """The same as the protocol wants it."""
-    return [ListedSnapshot(id=row.id, op=_operation(row.tags or ())) for row in rows(stdout)]
+    return [ListedSnapshot(id=row.id, op=_operation(row.tags or ())) for row in rows]
 
 
 def _operation(tags: Iterable[str]) -> str:
