@@ -1,8 +1,9 @@
 """Makes ``docs/images``: pictures of the dashboard over runs that take place for it. ``make screenshots``.
 
-It stands beside what it makes, and is no part of the package. Two runs, each by an engine in a process of its own: one that is clean, and
-one whose restores begin to rot while it is watched. Everything lies below one neutral directory that is removed at the end, and the
-environment is as good as empty, so that no picture tells of the machine it was made on.
+It stands beside what it makes, and is no part of the package. Three runs, each by an engine in a process of its own: one that is clean, one
+whose restores begin to rot while it is watched, and one on a server of nodes that are stopped, drained and split off. Everything lies
+below one neutral directory that is removed at the end, and the environment is as good as empty, so that no picture tells of the machine
+it was made on.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from seatrial.harness.trial import Trial, TrialRequest
 from seatrial.history.segments import segment_numbers
 from seatrial_tui.app import Dashboard
 from seatrial_tui.lines.page import Page
+from seatrial_tui.panes.cluster.facts import rows
 from seatrial_tui.screens.choose import ChooseScreen
 from seatrial_tui.screens.client import ClientScreen
 from seatrial_tui.screens.finding import FindingScreen
@@ -43,7 +45,7 @@ PLACE = Path("/var/tmp/seatrial")  # noqa: S108  # seen in the pictures: it must
 RUNS = PLACE / "runs"
 WIDE, NARROW = (160, 50), (80, 24)
 ROTS_AFTER_S, SHOWN_AFTER_S = 12.0, 16.0
-PRESET, SEED = "harbour", 42
+PRESET, NODES, SEED = "harbour", "anchorage", 42
 CONFIG = f"""\
 [presets.{PRESET}]
 extends = "smoke"
@@ -53,6 +55,14 @@ duration_s = "24s"
 
 [presets.{PRESET}.options.write-random-files]
 oddities = false
+
+[presets.{NODES}]
+extends = "cluster-smoke"
+description = "five nodes: two lose all they hold, one is drained, one is split off"
+duration_s = "20s"
+
+[presets.{NODES}.embedded]
+outage_s = "3s"
 """
 COMES_S, SETTLES_S = 120.0, 1.5
 
@@ -60,11 +70,11 @@ COMES_S, SETTLES_S = 120.0, 1.5
 # -- the runs
 
 
-def engine(*, rots: bool) -> None:
-    """One run in this process."""
+def engine(name: str, *, rots: bool) -> None:
+    """One run of a preset in this process."""
     target = RottingTarget() if rots else None
-    preset, command = load_config().config.presets[PRESET], ("seatrial", "run", PRESET, "--seed", str(SEED))
-    trial = Trial(TrialRequest(preset_name=PRESET, preset=preset, seed=SEED, runs_dir=RUNS, target=target, command=command))
+    preset, command = load_config().config.presets[name], ("seatrial", "run", name, "--seed", str(SEED))
+    trial = Trial(TrialRequest(preset_name=name, preset=preset, seed=SEED, runs_dir=RUNS, target=target, command=command))
     rot = threading.Timer(ROTS_AFTER_S, lambda: setattr(target, "rotten", True))
     if rots:
         rot.start()
@@ -148,6 +158,14 @@ async def of_the_failing_run(run: Path) -> None:
         await picture(app, "client")
 
 
+async def of_the_run_on_nodes(run: Path) -> None:
+    async with shown(run, WIDE, "seatrial-dark") as (app, pilot):
+        await until(lambda: rows(app.in_front.moment().view))
+        await pilot.press("8")
+        await until(lambda: any(row.node.state == "split" for row in rows(app.in_front.moment().view)))
+        await picture(app, "cluster")
+
+
 async def of_what_is_over(run: Path) -> None:
     async with shown(run, WIDE, "seatrial-dark") as (app, pilot):
         await until(lambda: app.in_front.moment().view.end is not None)
@@ -174,6 +192,8 @@ def take() -> None:
     with running("rots") as run:
         asyncio.run(of_the_failing_run(run))
     asyncio.run(of_what_is_over(run))
+    with running("nodes") as run:
+        asyncio.run(of_the_run_on_nodes(run))
 
 
 # -- the neutral place
@@ -207,7 +227,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["take"]:
             take()
-        case ["clean" | "rots" as kind]:
-            engine(rots=kind == "rots")
+        case ["clean" | "rots" | "nodes" as kind]:
+            engine(NODES if kind == "nodes" else PRESET, rots=kind == "rots")
         case _:
             sys.exit(main())
