@@ -18,12 +18,13 @@ from statistics import median, quantiles
 from typing import Any
 
 import msgspec
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.screen import Screen
 
 from seatrial.clock import SYSTEM_CLOCK, thread_cpu_s
 from seatrial.history.segments import segment_numbers
 from seatrial_tui.garbage import Sweeper
+from seatrial_tui.lines.tones import TonedApp
 from seatrial_tui.panes.clients.pane import ClientsPane
 from seatrial_tui.screens.keys import KeysFirst
 from seatrial_tui.source.moment import Moment
@@ -210,7 +211,7 @@ def memory(place: Path) -> Row:
 # -- the table by itself
 
 
-class Stage(App[None]):
+class Stage(TonedApp[None]):
     """Nothing but the clients, on a screen as the dashboard's: it paints and sweeps as that."""
 
     def __init__(self, pane: ClientsPane) -> None:
