@@ -82,6 +82,8 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
         yield self._view
 
     def on_mount(self) -> None:
+        for name in ("following", "moves"):
+            self.watch(self._view, name, self._tell, init=False)
         self._log.start()
         self.set_interval(_TICK_S, self._tick)
 
@@ -184,11 +186,6 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
                 self._view.go_to(number)
 
     # -- titles
-
-    @on(LogView.Moved)
-    def _moved(self, event: LogView.Moved) -> None:
-        event.stop()
-        self._tell()
 
     def _tell(self) -> None:
         told = (self._title(), self._position())

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Offset, Region, Size
-from textual.message import Message
+from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
@@ -56,8 +56,10 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         Binding("t", "stamps", "Timestamps", id="log-timestamps"),
     ]
 
-    class Moved(Message):
-        """Somebody has scrolled, or following began or ended."""
+    following: Reactive[bool] = Reactive(True, repaint=False)
+    """Whether the end stays in sight."""
+    moves: Reactive[int] = Reactive(0, repaint=False)
+    """Grows whenever somebody scrolls. Who watches these is told at once: what he says of it is in the same frame."""
 
     def __init__(self, log: LogFile) -> None:
         super().__init__()
@@ -76,11 +78,9 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self._strips: LRUCache[tuple[int, int, int, int], Strip] = LRUCache(_STRIPS_KEPT)
         self._palette: Styles | None = None
         self._window: Window | None = None  # while the rows are painted
-        self.following, self.wrapped, self.stamps = True, False, Stamps.CLOCK
+        self.wrapped, self.stamps = False, Stamps.CLOCK
         self.empty = ""
         """What to say where there is no line."""
-        self.moves = 0
-        """Grows whenever somebody scrolls."""
 
     # -- what others ask of it
 
@@ -121,8 +121,8 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     def stop_following(self) -> None:
         """Whatever comes, what is in sight stays there."""
         if self.following:
-            self.following, self._seen = False, self._listing.lines
-            self.post_message(self.Moved())
+            self._seen = self._listing.lines
+            self.following = False
 
     def text_of(self, begin: int, end: int) -> list[str]:
         """What is shown of the lines at these places, at most ``COPY_LINES``."""
@@ -199,10 +199,9 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
         self._skip = 0
         if not self._placing:
-            self.moves += 1
-            self.post_message(self.Moved())
             if new_value < min(old_value, self.max_scroll_y):
                 self.stop_following()
+            self.moves += 1
 
     def on_resize(self) -> None:
         self._strips.clear()
@@ -376,7 +375,7 @@ class LogView(Toned, ScrollView, can_focus=True, inherit_bindings=False):
     def action_last(self) -> None:
         self.following = True
         self._settle()
-        self.post_message(self.Moved())
+        self.moves += 1
 
     def action_sideways(self, steps: int) -> None:
         self._fit()  # how wide the lines in sight are was learned when they were painted
