@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import ClassVar
 
 from rich.style import Style
@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 
-class Tone(Enum):
+class Tone(StrEnum):
     """The tones there are."""
 
     PLAIN = "plain"
