@@ -28,10 +28,16 @@ _CLEANUPS = ("addfinalizer", "callback", "addCleanup")
 
 
 def allocate_port() -> str:
-    """``127.0.0.1:N`` with a port that was free a moment ago; another process may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """``127.0.0.1:N`` with a port that nobody else gets by chance for about a minute: a connection of it, closed here first, lingers.
+
+    A listener that sets SO_REUSEADDR, as ours and most do, may take it at once.
+    """
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        with socket.create_connection(listener.getsockname()), listener.accept()[0]:
+            return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def find_owner_key(node: DistMemory, prefix: str, desired: Sequence[str], limit: int) -> str | None:

@@ -98,3 +98,12 @@ def test_ports_are_free_and_local() -> None:
     host, port = allocate_port().split(":")
     assert host == "127.0.0.1"
     assert 0 < int(port) < 65536
+
+
+def test_a_port_is_kept_from_who_takes_any_and_open_to_who_asks_for_it() -> None:
+    host, port = allocate_port().split(":")
+    with socket.socket() as anybody, pytest.raises(OSError, match="in use"):
+        anybody.bind((host, int(port)))
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
