@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,13 @@ def test_a_dashboard_that_just_closes_stops_the_run_and_tells_how_it_ended(place
 
 
 def test_ctrl_c_while_a_closed_dashboards_run_still_stops_ends_it_at_once(place: World) -> None:
-    run = show(place, *LONG, "--clients", "24", dashboard="return 0")
+    closes = place.home / "closes"
+    os.mkfifo(closes)
+    run = show(place, *LONG, dashboard=f"open({str(closes)!r}).close(); return 0")
+    run.chaos()
+    (server,) = (child for child in psutil.Process(run.process.pid).children(recursive=True) if "serve" in child.cmdline())
+    server.suspend()  # it cannot have stopped by the time the key comes
+    closes.write_text("")
     assert eventually(lambda: "the run stops" in run.err)
     assert eventually(lambda: any(run.events(Steer)))
     run.signal(signal.SIGINT)
