@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,15 +23,6 @@ from seatrial.verdicts import Outcome
 from tests.support.restic import Bench, open_stage
 
 pytestmark = pytest.mark.needs_program("restic")
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    stage = open_stage(tmp_path_factory.mktemp("restic") / "stage")
-    try:
-        yield Bench(stage)
-    finally:
-        stage.close()
 
 
 def started(bench: Bench, since: int) -> list[str]:

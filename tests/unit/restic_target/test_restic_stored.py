@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,18 +18,9 @@ from seatrial.targets.restic.own import OwnClient
 from seatrial.targets.restic.stored import StoredPaths
 from seatrial.testing.stage import Player
 from seatrial.verdicts import Outcome
-from tests.support.restic import NOBODY, Bench, flip, open_stage
+from tests.support.restic import NOBODY, Bench, flip
 
 pytestmark = pytest.mark.needs_program("restic")
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    stage = open_stage(tmp_path_factory.mktemp("restic") / "stage")
-    try:
-        yield Bench(stage)
-    finally:
-        stage.close()
 
 
 @pytest.fixture

@@ -29,7 +29,10 @@ Cell = str | tuple[str, Tone]
 
 
 class TonedApp(App[ReturnType]):
-    """An application whose widgets paint in tones, by its component classes: one style sheet's work, not one for each widget."""
+    """An application whose widgets paint in tones, by its component classes: one style sheet's work, not one for each widget.
+
+    The first of an application's bases, or that base's: Textual takes styles from the first one only.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone.value}" for tone in Tone}
     DEFAULT_CSS = """
