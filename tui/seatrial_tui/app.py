@@ -12,6 +12,7 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widgets import Input
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.model import UiSettings
@@ -29,7 +30,7 @@ from seatrial_tui.panes.pane import Pane
 from seatrial_tui.panes.server_log.pane import ServerLogPane
 from seatrial_tui.panes.server_log.view import LogView
 from seatrial_tui.requests import Requests
-from seatrial_tui.screens.ask import Confirm, Prompt, QuitChoice
+from seatrial_tui.screens.ask import Choice, Confirm, Prompt, QuitChoice
 from seatrial_tui.screens.client import ClientScreen
 from seatrial_tui.screens.finding import FindingScreen
 from seatrial_tui.screens.help import HelpScreen
@@ -167,6 +168,16 @@ class Dashboard(ThemedApp[None], Ending[None]):
         if isinstance(event, events.InputEvent):
             self._sweeper.typed()
         await super().on_event(event)
+
+    def on_key(self, event: events.Key) -> None:
+        """What comes here was taken by nobody. Whatever would have been taken by who has the keys now was pressed before they had them:
+        ``/`` and what is typed behind it may come at once.
+        """
+        if isinstance(self.focused, Input) and event.is_printable and event.character:
+            event.prevent_default()
+            self.focused.insert_text_at_cursor(event.character)
+        elif isinstance(self.screen, Choice):
+            self.screen.on_key(event)
 
     def _show(self, moment: Moment) -> None:
         for screen in reversed(self.screen_stack):

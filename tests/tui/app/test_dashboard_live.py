@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from textual import events
+from textual.widgets import Input
 
 from seatrial.cli.engine_process import EngineProcess
 from seatrial.history.events import ClientJoined, ClientLeft, Result, RunEnded, Steer
@@ -163,6 +165,34 @@ def test_leaving_it_running_detaches_and_the_engine_goes_on(engine: EngineProces
 
     asyncio.run(come_back_and_stop())
     assert engine.wait(30) is ExitCode.PASS
+
+
+def at_once(app: Dashboard, *keys: str) -> None:
+    """Pressed before any of them could be answered, as by somebody quick on a slow line."""
+    for key in keys:
+        app.post_message(events.Key(key, {"slash": "/", "enter": "\r"}.get(key, key)))
+
+
+def test_what_is_typed_before_a_question_is_there_is_an_answer_to_it(engine: EngineProcess, tmp_path: Path) -> None:
+    async def type_ahead() -> None:
+        async with dashboard([engine.directory], WIDE, tmp_path, engine=engine) as (app, _):
+            await shows(app, "running")
+            table = app.screen.query_one(ClientsPane).query_one(LineTable)
+            await until(lambda: table.shown, app)
+            at_once(app, "1", "slash", *"q2p", "enter")
+            await until(lambda: table.filter == "q2p" and app.focused is table, app)
+            at_once(app, "slash")
+            await until(lambda: isinstance(app.focused, Input), app)
+            at_once(app, *"ap", "enter")
+            await until(lambda: table.filter == "q2pap" and app.focused is table, app)
+            at_once(app, *"mquick", "enter")
+            await until(lambda: "remark" in steered(engine.directory), app)
+            at_once(app, *"qs")
+            await until(lambda: not app.is_running)
+
+    asyncio.run(type_ahead())
+    steers = [record.event for record in read_journal(engine.directory) if isinstance(record.event, Steer)]
+    assert [(steer.command, steer.argument) for steer in steers] == [("remark", "quick"), ("stop", "")], "no other key was a command"
 
 
 def test_two_runs_are_watched_in_turn_and_tables_and_screens_leave_as_files(finished_run: Path, failed_run: Path, tmp_path: Path) -> None:

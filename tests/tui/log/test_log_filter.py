@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial_tui.filters import Filter, TooLong, compile_filter
 from seatrial_tui.log.listing import Listing
 from seatrial_tui.log.logfile import LogFile
 from seatrial_tui.log.saving import Saving
 from seatrial_tui.log.scan import Scan
-from seatrial_tui.log.scanner import COSTLY_MOST, FULL, GAVE_UP, Scanner, TooLong, Watchdog
-from seatrial_tui.log.text import Filter, compile_filter, line_text
+from seatrial_tui.log.scanner import COSTLY_MOST, FULL, GAVE_UP, Scanner, Watchdog
+from seatrial_tui.log.text import line_text
 from tests.support.waiting import eventually
 from tests.tui.log.logs import write_lines
 

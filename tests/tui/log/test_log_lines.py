@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seatrial.observe.serverlog import LINE_LIMIT
 from seatrial_tui.log.lines import Level, parse
-from seatrial_tui.log.text import BROKEN, LINE_BYTES, compile_filter, line_text
+from seatrial_tui.log.text import LINE_BYTES, line_text
 
 
 def _parsed(text: str) -> tuple[Level, str, str]:
@@ -77,34 +77,3 @@ def test_a_line_says_how_grave_it_is(text: str, level: Level) -> None:
 )
 def test_a_timestamp_is_told_from_the_message(text: str, clock: str, message: str) -> None:
     assert _parsed(text)[1:] == (clock, message)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "matches"),
-    [
-        ("err", "an ERROR", True),
-        ("Err", "an ERROR", False),
-        ("!err", "an ERROR", False),
-        ("!err", "fine", True),
-        (r"a\d+b", "xa12b", True),
-    ],
-)
-def test_a_filter_ignores_case_unless_it_has_a_capital_and_inverts(pattern: str, text: str, matches: bool) -> None:
-    wanted = compile_filter(pattern)
-    assert wanted is not None
-    assert wanted.matches(text) is matches
-
-
-@pytest.mark.parametrize("pattern", ["(", "a{99999999999}", "*"])
-def test_a_broken_filter_is_refused(pattern: str) -> None:
-    with pytest.raises(BROKEN):
-        compile_filter(pattern)
-
-
-def test_a_filter_of_uncertain_future_is_taken_without_a_warning() -> None:
-    assert compile_filter("[[a]") is not None
-
-
-@pytest.mark.parametrize("pattern", ["", "!"])
-def test_a_filter_that_says_nothing_is_none(pattern: str) -> None:
-    assert compile_filter(pattern) is None

@@ -162,12 +162,42 @@ def test_rows_are_not_looked_at_again_where_they_are_the_same_objects() -> None:
     assert rows.key(len(rows) - 1) == "k3"
 
 
-@pytest.mark.parametrize("pattern", ["k(", "!k(", "*"])
+@pytest.mark.parametrize("pattern", ["k(", "!k(", "*", "k{99999999999}"])
 def test_a_broken_pattern_says_so_and_selects_nothing(pattern: str) -> None:
     broken = Pattern(pattern)
-    assert broken.error
+    assert broken.error.startswith("no regex: ")
     assert not broken.selects
-    assert broken.matches("anything")
+    assert broken.matching(["anything"]) == []
+
+
+_UNLUCKY = r"^(\w+\s?)*$"
+"""Takes exponential time on many words followed by a sign that is none."""
+
+
+def test_a_pattern_that_takes_too_long_is_given_up_and_all_rows_are_shown() -> None:
+    rows = _texts("fine", "word " * 40 + "!")
+    rows.match(Pattern(_UNLUCKY))
+    assert rows.broken
+    assert "too long" in rows.note()
+    assert len(rows) == 2
+    rows.match(Pattern("fine"))
+    assert (len(rows), rows.note()) == (1, "1 of 2")
+
+
+def test_a_pattern_may_begin_to_take_too_long_with_a_row_that_changes() -> None:
+    rows = _texts("fine", "!")
+    source = rows.shown()
+    rows.match(Pattern(_UNLUCKY))
+    assert rows.note() == "1 of 2"
+    rows.replace([source[0], Item("k1", 0, "word " * 40 + "!")])
+    assert rows.broken
+    assert len(rows) == 2
+
+
+def _texts(*texts: str) -> Rows[Item]:
+    rows: Rows[Item] = Rows([Column(name="text", title="text", cell=lambda row: row.text)], key=lambda row: row.id)
+    rows.replace([Item(f"k{number}", 0, text) for number, text in enumerate(texts)])
+    return rows
 
 
 def test_values_of_any_kind_have_an_order() -> None:

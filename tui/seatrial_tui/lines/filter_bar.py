@@ -51,7 +51,7 @@ class FilterBar(Horizontal):
         yield self._note
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        self.screen.set_focus(self.query_one(Input))  # at once: whoever waits until it is mounted can type
 
     def note(self, text: str) -> None:
         """What to say at its end: how many match, or what is wrong."""

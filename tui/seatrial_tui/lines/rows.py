@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Generic
 
+from seatrial_tui.filters import BROKEN, TooLong, compile_filter, patience
 from seatrial_tui.lines.columns import Column, R
 from seatrial_tui.panes.pane import Value
+
+MATCHING_S = 0.25
+"""Processor time that a filter may take over all rows, while the screen stands still."""
 
 SortKey = tuple[int, int | float | str] | None
 """Numbers before texts, which are compared without case; None comes last, whichever the direction."""
@@ -21,28 +24,31 @@ def sort_key(value: Value) -> SortKey:
 
 
 class Pattern:
-    """A regular expression over a row's cells, one to a line: ``^`` and ``$`` are the ends of a cell. A leading ``!`` inverts;
-    without a capital letter, case does not matter."""
+    """What was typed, over a row's cells, one to a line: ``^`` and ``$`` are the ends of a cell."""
 
     def __init__(self, text: str) -> None:
-        self.inverted = text.startswith("!")
         self.error = ""
-        body = text[1:] if self.inverted else text
-        self._search = None
+        """Why it selects nothing."""
+        self._filter = None
         try:
-            if body:
-                self._search = re.compile(body, re.MULTILINE | (re.IGNORECASE if body == body.lower() else 0)).search
-        except re.error as error:
-            self.error = str(error)
+            self._filter = compile_filter(text)
+        except BROKEN as error:
+            self.error = f"no regex: {error}"
 
     @property
     def selects(self) -> bool:
-        """Whether it says anything: it is neither empty nor broken."""
-        return self._search is not None
+        """Whether it says anything: it is neither empty nor broken nor given up."""
+        return self._filter is not None
 
-    def matches(self, text: str) -> bool:
-        """Whether a row of that text is shown."""
-        return self._search is None or (self._search(text) is None) is self.inverted
+    def matching(self, texts: Sequence[str]) -> list[bool]:
+        """Which of these are shown; nothing where it selects nothing. One that takes too long on them is given up."""
+        if self._filter is not None:
+            try:
+                with patience(MATCHING_S):
+                    return [self._filter.matches(text) for text in texts]
+            except TooLong:
+                self._filter, self.error = None, "takes too long: it can match a row in too many ways"
+        return []
 
 
 class Rows(Generic[R]):
@@ -74,12 +80,12 @@ class Rows(Generic[R]):
 
     @property
     def broken(self) -> bool:
-        """What should filter them is no regular expression."""
+        """What should filter them cannot."""
         return bool(self._pattern.error)
 
     def note(self) -> str:
         """What the filter does, in words."""
-        return f"no regex: {self._pattern.error}" if self.broken else f"{len(self):,} of {self.total:,}"
+        return self._pattern.error if self.broken else f"{len(self):,} of {self.total:,}"
 
     def __getitem__(self, line: int) -> R:
         return self._source[self._order[line]]
@@ -128,18 +134,21 @@ class Rows(Generic[R]):
 
     def _judge_all(self) -> None:
         self._sort_keys = [sort_key(self._sort.plain_value(row)) for row in self._source] if self._sort else []
-        self._matching = [self._matches(position) for position in range(len(self._source))] if self._pattern.selects else []
+        self._matching = self._matched(range(len(self._source)))
         self._arrange()
 
     def _update(self, changed: Sequence[int]) -> None:
         moved = False
-        for position in changed:
-            if self._sort is not None:
+        if self._sort is not None:
+            for position in changed:
                 now = sort_key(self._sort.plain_value(self._source[position]))
                 moved |= now != self._sort_keys[position]
                 self._sort_keys[position] = now
-            if self._matching:
-                matches = self._matches(position)
+        if self._matching:
+            matched = self._matched(changed)
+            if not self._pattern.selects:
+                self._matching, moved = [], True
+            for position, matches in zip(changed, matched, strict=False):
                 moved |= matches is not self._matching[position]
                 self._matching[position] = matches
         if moved:
@@ -157,12 +166,16 @@ class Rows(Generic[R]):
             order = [*known, *(position for position in order if keys[position] is None)]
         self._order = order
 
-    def _matches(self, position: int) -> bool:
+    def _matched(self, positions: Sequence[int]) -> list[bool]:
+        """Which of these rows the filter shows; nothing where there is none."""
+        return self._pattern.matching([self._text(position) for position in positions]) if self._pattern.selects else []
+
+    def _text(self, position: int) -> str:
         row, key = self._source[position], self._keys[position]
         known = self._texts.get(key)
         if known is None or known[0] is not row:
             known = self._texts[key] = (row, "\n".join(column.text(row) for column in self._columns.values()))
-        return self._pattern.matches(known[1])
+        return known[1]
 
     def _forget_texts(self) -> None:
         if len(self._texts) > 2 * len(self._keys):

@@ -344,7 +344,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     def _sort_from_start(self, name: str) -> None:
         self.sort_by(name, descending=any(column.right for column in self._columns if column.name == name))
 
-    def on_click(self, event: events.Click) -> None:
+    async def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         if event.widget is not self or offset is None:
             return
@@ -352,7 +352,7 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         if offset.y < HEADER_LINES:
             self._click_header(offset.x + self.scroll_offset.x)
         elif self._footer_lines and offset.y == self.scrollable_size.height - 1:
-            self.action_ask_filter()
+            await self.action_ask_filter()
         elif (line := self.scroll_offset.y + offset.y - HEADER_LINES) < len(self._rows) and self.text_selection is None:
             self._move_to(line)
             if event.chain == 2:
@@ -378,10 +378,10 @@ class LineTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         self.filter = ""
         self._close_bar()
 
-    def action_ask_filter(self) -> None:
+    async def action_ask_filter(self) -> None:
         if self._bar is None:
             self._bar = FilterBar(self.filter)
-            self.mount(self._bar)
+            await self.mount(self._bar)
             self._on_screen = []
             self._follow(reveal=True)
 

@@ -17,7 +17,8 @@ from array import array
 from types import FrameType
 
 from seatrial.observe.serverlog import LINE_LIMIT
-from seatrial_tui.log.text import LINE_BYTES, Filter, compile_filter, line_text
+from seatrial_tui.filters import Filter, TooLong, compile_filter
+from seatrial_tui.log.text import LINE_BYTES, line_text
 
 HEADER = struct.Struct("<QQIIBB2x")
 """Bytes and lines looked through, lines that took too long, line numbers that follow, whether the open last line matches, ``Ended``."""
@@ -27,10 +28,6 @@ _TICK_S = 0.1
 """Of processor time. A line that two ticks meet has had its time, whatever else the machine is doing."""
 COSTLY_MOST = 10
 """Lines that took too long, before it gives up."""
-
-
-class TooLong(Exception):
-    """The pattern takes too long on this line."""
 
 
 class Watchdog:

@@ -82,6 +82,7 @@ class Choice(ModalScreen[R], Generic[R]):
         for number, answer in enumerate(self._answers):
             if event.character == answer.key:
                 event.stop()
+                event.prevent_default()
                 self.action_answer(number)
 
     @on(Button.Pressed)
@@ -134,6 +135,9 @@ class Prompt(ModalScreen[str | None]):
             yield Input(max_length=REMARK_CHARACTERS_MAX)
             yield self._wrong
             yield Static("enter  send    esc  back", classes="detail", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_focus(self.query_one(Input))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

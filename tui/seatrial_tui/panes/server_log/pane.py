@@ -16,12 +16,12 @@ from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.errors import SeatrialError
 from seatrial.report.prose import plain, plural
 from seatrial_tui.export import fresh_path
+from seatrial_tui.filters import BROKEN, compile_filter
 from seatrial_tui.lines.filter_bar import FilterBar
 from seatrial_tui.log.listing import Listing
 from seatrial_tui.log.logfile import LogFile, LogState
 from seatrial_tui.log.saving import Saving
 from seatrial_tui.log.scan import Scan
-from seatrial_tui.log.text import BROKEN, compile_filter
 from seatrial_tui.messages import CopyText
 from seatrial_tui.panes.pane import Exported, Pane
 from seatrial_tui.panes.server_log.view import COPY_PATIENCE_S, LogView
@@ -241,11 +241,11 @@ sight. ctrl+s saves all lines that pass the filter, byte for byte, to a new file
         """Escape is left to others where there is no filter."""
         return bool(self._filter) if action == "clear_filter" else True
 
-    def action_ask_filter(self) -> None:
+    async def action_ask_filter(self) -> None:
         if self._bar is None:
             self._typed_pattern = self._filter
             self._bar = FilterBar(self._filter)
-            self.mount(self._bar)
+            await self.mount(self._bar)
         else:
             self._bar.query_one(Input).focus()
 
