@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from seatrial.config.model import Preset
     from seatrial.context import Context
     from seatrial.harness.harness import TestHarness
 
@@ -46,12 +47,32 @@ def client_context() -> Context:
 
 @pytest.fixture
 def test_harness(client_context: Context, repo_path_prefix: Path | None, tmp_path: Path) -> Iterator[TestHarness]:
-    """A harness on the embedded target, cleaned up after the test.
+    """A harness on the embedded target, cleaned up after the test; a write makes at most 30 files of 128 KiB.
 
     Its runs lie in the test's temporary directory, its repository below ``--repo-path-prefix`` or there as well. For another target,
     preset or seed make a ``TestHarness`` of your own.
     """
     from seatrial.harness.harness import HarnessSettings, TestHarness  # noqa: PLC0415 - only where it is asked for
 
-    with TestHarness(client_context, HarnessSettings(runs_dir=tmp_path / "runs", repo_path_prefix=repo_path_prefix)) as harness:
+    settings = HarnessSettings(runs_dir=tmp_path / "runs", repo_path_prefix=repo_path_prefix, preset=_small())
+    with TestHarness(client_context, settings) as harness:
         yield harness
+
+
+def _small() -> Preset:
+    """What an action is not told. The reference framework's figures are for a machine of its own: they fill the disk of a test's."""
+    from seatrial.config.model import (  # noqa: PLC0415 - only where it is asked for
+        ActionOptions,
+        DeleteFilesOptions,
+        DeleteSubdirectoryOptions,
+        Preset,
+        WriteOptions,
+    )
+
+    return Preset(
+        options=ActionOptions(
+            write=WriteOptions(max_dir_depth=3, max_num_files_per_write=30, max_file_size=128 << 10),
+            delete_subdirectory=DeleteSubdirectoryOptions(max_dir_depth=3),
+            delete_files=DeleteFilesOptions(max_dir_depth=3),
+        )
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,25 @@ def small():
 """
 
 
-def session(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (place / "test_stranger.py").write_text(SUITE)
+BOUNDS = """
+def test_a_write_is_small_unless_told_otherwise(test_harness):
+    write = test_harness.plan.preset.options.write
+    assert write.max_num_files_per_write * write.max_file_size <= 4 << 20
+
+
+"""
+README = Path(__file__).parents[3] / "README.md"
+
+
+def example() -> str:
+    """The test that README.md shows."""
+    lines = README.read_text().split("## In your own tests", 1)[1].splitlines()[2:]
+    end = next(number for number, line in enumerate(lines) if line and not line.startswith(" "))
+    return textwrap.dedent("\n".join(lines[:end]))
+
+
+def session(place: Path, *arguments: str, suite: str = SUITE) -> subprocess.CompletedProcess[str]:
+    (place / "test_stranger.py").write_text(suite)
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, timeout=100)
 
@@ -36,6 +54,12 @@ def test_a_strangers_test_gets_a_harness_and_a_client(tmp_path: Path) -> None:
     done = session(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PREFIX None LIVE 1" in done.stdout
+
+
+def test_the_readme_shows_a_test_that_passes_and_writes_little(tmp_path: Path) -> None:
+    done = session(tmp_path, "-x", suite=BOUNDS + example())  # in this order: a test that fills the disk is not to begin
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout, done.stdout
 
 
 def test_the_option_keeps_the_repository_between_sessions(tmp_path: Path) -> None:
