@@ -48,6 +48,7 @@ class HarnessSettings:
     repo_path_prefix: Path | None = None
     """None for a prefix inside the run directory."""
     preset: Preset = Preset()
+    """The default has the reference framework's sizes: up to 10,000 files of 1 GiB in a write."""
     preset_name: str = "custom"
     seed: int | None = None
     """None for one from the operating system."""
