@@ -150,11 +150,12 @@ def remove_marked_tree(path: Path) -> None:
 
 def refusal_of(error: OSError) -> SeatrialError | None:
     """The system's refusal as an error with its remedy: no permission, no space. None for anything else, which may be a defect of ours."""
-    remedy = _REMEDIES.get(error.errno or 0)
-    if remedy is None or not isinstance(error.filename, str | bytes):
+    remedy, full = _REMEDIES.get(error.errno or 0), error.errno in _FULL
+    named = isinstance(error.filename, str | bytes)
+    if remedy is None or not (named or full):  # a full disk is told without a name as well, by a write to what is open
         return None
-    kind = HarnessError if error.errno in _FULL else UsageError
-    return kind(error.strerror or "refused", where=os.fsdecode(error.filename), remedy=remedy)
+    kind = HarnessError if full else UsageError
+    return kind(error.strerror or "refused", where=os.fsdecode(error.filename) if named else "", remedy=remedy)
 
 
 def _explain(error: OSError, path: Path, what: str) -> UsageError:

@@ -91,8 +91,19 @@ def _launch() -> ExitCode:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """The entry point: run the command and end the process."""
+    _open_streams()
     _harden_streams()
     sys.exit(_finish(_guarded(argv)))
+
+
+def _open_streams() -> None:
+    """A standard stream that our caller closed leads nowhere from here on: the next file opened would get its number, and our lines."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free, which is this one
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open as long as we are
 
 
 def _harden_streams() -> None:
@@ -145,20 +156,36 @@ def _crashed(error: Exception) -> ExitCode:
 
 def _reader_left() -> ExitCode:
     """Whoever read our output has gone (``seatrial runs | head``): end without a word, and without one at shutdown either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _silence()
     return ExitCode.INTERRUPTED
 
 
-def _finish(code: ExitCode) -> ExitCode:
-    """What is still buffered may find the pipe closed or the terminal gone; said here, not by the interpreter on its way out."""
+def _silence() -> None:
+    """What is still buffered goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritten() -> OSError | None:
+    """Why what is still buffered cannot be written to standard output; None where it can."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        if error.errno not in _GONE:
-            raise
+        return error
+    return None
+
+
+def _finish(code: ExitCode) -> ExitCode:
+    """What is still buffered may find the pipe closed, the terminal gone or the disk full; said here, not by the interpreter at its end."""
+    error = _unwritten()
+    if error is None:
+        return code
+    if error.errno in _GONE:
         left = _reader_left()
-        return left if code is ExitCode.PASS else code
-    return code
+    else:
+        _complain(f"standard output: {error.strerror} (free some space, or choose another place)")
+        _silence()
+        left = ExitCode.BROKEN
+    return left if code is ExitCode.PASS else code
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from seatrial.cli.params import Directory, Duration
 from seatrial.errors import SeatrialError, TargetError, UsageError
 from seatrial.verdicts import ExitCode
 
+COMMAND = (sys.executable, "-m", "seatrial.cli.main")
+
 
 def ended_by(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     """The exit code of the command when one of its commands raises."""
@@ -131,7 +133,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 def seatrial(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "seatrial.cli.main", *arguments],
+        [*COMMAND, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -190,8 +192,22 @@ def test_an_output_that_nobody_reads_ends_it_without_a_word(number: int, tmp_pat
         assert command._finish(ExitCode.ROBUSTNESS_FAILURE) is ExitCode.ROBUSTNESS_FAILURE
 
 
-def test_an_output_that_cannot_be_written_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (tmp_path / "out").open("w") as out:
-        monkeypatch.setattr(sys, "stdout", GoneTerminal(errno.ENOSPC, out.fileno()))
-        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-            command._finish(ExitCode.PASS)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "where"), [(["presets"], "standard output: "), (["presets", "--json"], "")], ids=["at-the-end", "in-the-midst"]
+)
+def test_an_output_that_cannot_be_written_is_not_passed_over(arguments: list[str], where: str, tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - no file
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert done.returncode == ExitCode.BROKEN
+    assert done.stderr == f"seatrial: {where}No space left on device (free some space, or choose another place)\n"
+    assert not [*tmp_path.glob("*crash*")]
+
+
+def test_a_closed_output_is_no_defect(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path)}
+    for closed in ("<&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        shell = ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND, "presets", "--json"]
+        done = subprocess.run(shell, capture_output=True, text=True, check=False, env=environment)
+        assert (done.returncode, done.stderr) == (ExitCode.PASS, "")
