@@ -193,12 +193,9 @@ class DistMemory:
 
     def add_peer(self, address: str) -> None:
         """Know a peer by its address alone; its id is derived until gossip tells it."""
-        members = self._core.membership.list()
-        if not address or address == self._core.local.address or any(node.address == address for node in members):
-            return
         node = Node.new("", address)
-        self._core.membership.upsert(node)
-        self._log_peer("peer added to membership", node)
+        if address and address != self._core.local.address and self._core.membership.learn(node) is not None:
+            self._log_peer("peer added to membership", node)
 
     def remove_peer(self, address: str) -> None:
         """Forget the first member with that address."""

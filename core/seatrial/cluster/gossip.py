@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from seatrial.cluster.attempts import attempt
 from seatrial.cluster.core import NodeCore
-from seatrial.cluster.hashing import node_id_for
 from seatrial.cluster.node import GossipMember, Node, NodeState
 
 
@@ -40,7 +39,8 @@ class Gossip:
             if entry.id == self._core.id:
                 self._defend(entry)
             elif not (entry.address and entry.address == self._core.local.address):  # else a ghost of this node
-                self._learn(entry)
+                for guessed in self._core.membership.learn(entry) or ():
+                    self._core.hints.move(guessed, entry.id)
 
     def _defend(self, claim: Node) -> None:
         core = self._core
@@ -49,19 +49,3 @@ class Gossip:
         core.membership.refute(core.id, claimed=claim.incarnation)
         extra = {"claim_incarnation": claim.incarnation, "claim_state": str(claim.state)}
         core.log.info("self-refuted suspect/dead claim from peer", extra=extra)
-
-    def _learn(self, entry: Node) -> None:
-        core = self._core
-        known = core.membership.get(entry.id)
-        if known is not None:
-            if entry.incarnation > known.incarnation:
-                core.membership.upsert(entry)
-            return
-        same_place = [node for node in core.membership.list() if entry.address and node.address == entry.address]
-        if same_place and entry.id == node_id_for(entry.address):
-            return
-        for guessed in same_place:
-            if guessed.id == node_id_for(guessed.address):
-                core.membership.remove(guessed.id)
-                core.hints.move(guessed.id, entry.id)
-        core.membership.upsert(entry)

@@ -11,6 +11,7 @@ from typing import Any
 
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.cluster.attempts import attempt
+from seatrial.cluster.hashing import node_id_for
 from seatrial.cluster.node import Node, NodeState
 from seatrial.cluster.ring import Ring
 
@@ -60,6 +61,33 @@ class Membership:
             event, snapshot = self._changed(id, NodeState.DEAD)
         self._publish(event, snapshot)
         return True
+
+    def learn(self, told: Node) -> builtins.list[str] | None:
+        """Take a member that a peer or a user tells of, where it is news: not known, or of a higher incarnation.
+
+        An address is one member's: an id that was only derived from it gives way to an explicit one, and never joins it. That is one step,
+        so that two who tell of one address at the same time cannot leave both. The ids that gave way; None where it was no news.
+        """
+        with self._lock:
+            known = self._nodes.get(told.id)
+            if known is not None and told.incarnation <= known.incarnation:
+                return None
+            guessed, same_place = node_id_for(told.address), []
+            if known is None and told.address:
+                same_place = [node.id for node in self._nodes.values() if node.address == told.address]
+            if same_place and told.id == guessed:
+                return None
+            gave_way = [node_id for node_id in same_place if node_id == guessed]
+            changes = []
+            for node_id in gave_way:
+                del self._nodes[node_id]
+                changes.append(self._changed(node_id, NodeState.DEAD))
+            told.last_seen = self._clock.monotonic_s()
+            self._nodes[told.id] = told
+            changes.append(self._changed(told.id, told.state))
+        for event, _ in changes:
+            self._publish(event, changes[-1][1])
+        return gave_way
 
     def mark(self, id: str, state: NodeState) -> bool:  # noqa: A002 - the field's name
         """Set a member's state; the same state only refreshes when it was last seen. False where there is no such member."""

@@ -177,6 +177,22 @@ def test_a_derived_id_gives_way_and_observers_see_it_die_first(request: pytest.F
     assert seen == [(node_id_for("B:0"), NodeState.DEAD), ("B", NodeState.ALIVE)]
 
 
+def test_a_guess_that_comes_while_the_explicit_id_takes_its_place_does_not_stay(request: pytest.FixtureRequest) -> None:
+    """Two peers tell of one address at the same time, or a user does."""
+    node = lone("A", InProcessTransport(), request)
+    node.add_peer("B:0")
+    guess = node_id_for("B:0")
+
+    def meanwhile(member: str, state: NodeState, _version: int) -> None:
+        if (member, state) == (guess, NodeState.DEAD):
+            node.accept_gossip([GossipMember(guess, "B:0", "alive", 1)])
+            node.add_peer("B:0")
+
+    node.membership.on_state_change(meanwhile)
+    node.accept_gossip([GossipMember("B", "B:0", "alive", 1)])
+    assert [member.id for member in node.membership.list()] == ["A", "B"]
+
+
 def test_ticks_without_a_transport_do_nothing(request: pytest.FixtureRequest) -> None:
     """F35."""
     node = lone("A", InProcessTransport(), request)
