@@ -55,6 +55,7 @@ class Rebalance:
         local = self._core.id
         if local not in owners:
             return key not in shard.removed_at
+        shard.removed_at.pop(key, None)  # it is home again: what was handed over may be gone the next time
         return shard.original_primary.get(key) == local != owners[0]
 
     def _migrate(self, keys: Sequence[str]) -> None:

@@ -130,6 +130,7 @@ class Shard:
         stored = item.clone()
         stored.last_access = accessed
         self.items[key] = stored
+        self.removed_at.pop(key, None)  # what was handed over was something older
         if owners and key not in self.original_primary:
             self.original_primary[key] = owners[0]
             self.original_owners[key] = owners

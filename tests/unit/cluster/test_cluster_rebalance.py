@@ -222,6 +222,33 @@ def test_a_handed_over_copy_waits_out_its_grace(request: pytest.FixtureRequest) 
     assert not a.local_contains(key)
 
 
+@pytest.mark.parametrize("a_tick_between", [False, True])
+def test_a_grace_ends_when_the_key_belongs_here_again(request: pytest.FixtureRequest, a_tick_between: bool) -> None:
+    """What was written here in between, or what the other has forgotten since, is handed over again and not shed."""
+    clock = StillClock()
+    group = Group(request, removal_grace=10, clock=clock)
+    a, c = group.add("A", "C"), group.add("C", "A")
+    key = lost_key(a)
+    a.debug_inject(Item(key, "old", version=1, origin="A"))
+    a.run_rebalance_tick()
+    assert c.local_contains(key)
+    a.membership.remove("C")
+    if a_tick_between:
+        c.debug_drop_local(key)
+        a.run_rebalance_tick()
+    else:
+        a.put(key, "new")
+    a.membership.upsert(Node.new("C", "C:0"))
+    for _ in range(2):
+        a.run_rebalance_tick()
+        clock.advance(10)
+    a.run_rebalance_tick()
+    moved = c.local_entry(key)[0]
+    assert moved is not None
+    assert moved.value == ("old" if a_tick_between else "new")
+    assert not a.local_contains(key)
+
+
 def test_a_migrated_key_is_fanned_out_by_its_new_primary(request: pytest.FixtureRequest) -> None:
     """Section 8.5.3: a migration carries replicate."""
     group = Group(request, replication=2)
