@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from seatrial.config.model import ActionName
 from seatrial.history.view import FindingGroup, PhaseView, RunView
 from seatrial.verdicts import PRECEDENCE, ExitCode, Verdict, worst_exit_code
 
@@ -81,6 +82,12 @@ def _inconclusive(view: RunView) -> Iterator[_Charge]:
     for each in view.not_run:
         if each.planned:
             yield charge(f"{each.action}, a step of this preset, was not run: {each.why}")
+    for row in view.actions:
+        refused = row.errors.get("no-space", 0)
+        if row.action == ActionName.WRITE and refused and not row.ok:
+            yield charge(
+                f"nothing was written: no space for {row.action}, {refused} time{'s' if refused > 1 else ''}, and never any (free some, or lower its free-space-limit)"
+            )
     if view.gaps:
         yield charge(f"the journal has {view.gaps} gap{'s' if view.gaps > 1 else ''} in its sequence: part of the history is missing")
     verify = next((phase for phase in reversed(view.phases) if phase.name == "verify"), None)

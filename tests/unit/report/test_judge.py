@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.history.events import Finding, RunEnded
 from seatrial.history.judge import judge
-from seatrial.history.view import EndView, FindingGroup, PhaseView, RunHeader, RunView, ServerView
+from seatrial.history.view import ActionRow, EndView, FindingGroup, PhaseView, RunHeader, RunView, ServerView
 from seatrial.verdicts import ExitCode, Verdict
 
 VERIFIED = PhaseView(name="verify", state="end", total=3, progress=3)
@@ -40,6 +40,11 @@ def test_a_clean_verified_run_passes_without_a_word() -> None:
         (with_(findings=(group(Verdict.FAIL),)), ExitCode.ROBUSTNESS_FAILURE, "1 defect found, seen 1 time: a byte is wrong"),
         (with_(findings=(group(Verdict.INCONCLUSIVE, "late"),)), ExitCode.INCONCLUSIVE, "late"),
         (with_(gaps=1), ExitCode.INCONCLUSIVE, "the journal has 1 gap in its sequence: part of the history is missing"),
+        (
+            with_(actions=(ActionRow(action="write-random-files", count=5, failed=5, errors={"no-space": 5}),)),
+            ExitCode.INCONCLUSIVE,
+            "nothing was written: no space for write-random-files, 5 times, and never any (free some, or lower its free-space-limit)",
+        ),
         (with_(unknown_open=2), ExitCode.INCONCLUSIVE, "2 operations may or may not have happened"),
         (with_(in_flight=1), ExitCode.INCONCLUSIVE, "1 operation never returned"),
         (with_(phases=()), ExitCode.INCONCLUSIVE, "nothing was verified: the run never came to its verify phase"),
@@ -69,6 +74,17 @@ def test_each_charge_gives_its_code_and_says_why(view: RunView, code: ExitCode, 
     assert judgement.exit_code is code
     assert judgement.reasons[0] == reason
     assert judgement.verdict is (Verdict.FAIL if code is ExitCode.ROBUSTNESS_FAILURE else Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ActionRow(action="write-random-files", count=5, ok=1, failed=4, errors={"no-space": 4}),
+        ActionRow(action="restore-into-data-dir", count=1, failed=1, errors={"no-space": 1}),
+    ],
+)
+def test_a_disk_that_is_full_at_times_is_none_of_them(row: ActionRow) -> None:
+    assert judge(with_(actions=(row,))).reasons == ()
 
 
 def test_a_run_that_was_stopped_cleanly_keeps_its_verdict_and_says_so_by_its_code() -> None:
