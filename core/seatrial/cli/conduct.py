@@ -164,7 +164,7 @@ class Conductor:
 
     def _watch_the_end(self) -> None:
         if self._narrator.lost and not self._stops and self._tether is None:
-            self._stop("nobody reads the output any more")
+            self._stop("the output takes no more")
         if self._aborted_s is not None and self._clock.monotonic_s() - self._aborted_s > ABORT_S:
             self._leave(ExitCode.INTERRUPTED)
 

@@ -302,7 +302,7 @@ def test_a_reader_who_left_stops_the_run_cleanly(tmp_path: Path) -> None:
 
     trial = ToldTrial(tmp_path / "run-1", until_stopped)
     conducted(trial, Lines(Screen(Broken()), 42))
-    assert trial.stops == [(False, "nobody reads the output any more", True)]
+    assert trial.stops == [(False, "the output takes no more", True)]
     assert (tmp_path / "run-1" / "report.txt").exists()
 
 
