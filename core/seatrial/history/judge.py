@@ -85,8 +85,9 @@ def _inconclusive(view: RunView) -> Iterator[_Charge]:
     for row in view.actions:
         refused = row.errors.get("no-space", 0)
         if row.action == ActionName.WRITE and refused and not row.ok:
+            times = f"{refused} time{'s' if refused > 1 else ''}"
             yield charge(
-                f"nothing was written: no space for {row.action}, {refused} time{'s' if refused > 1 else ''}, and never any (free some, or lower its free-space-limit)"
+                f"nothing was written: no space for {row.action}, {times}, and never any (free some, or lower its free-space-limit)"
             )
     if view.gaps:
         yield charge(f"the journal has {view.gaps} gap{'s' if view.gaps > 1 else ''} in its sequence: part of the history is missing")
