@@ -112,11 +112,21 @@ def is_marked(path: Path) -> bool:
     return has_marker(path)
 
 
+def refuse_odd_name(path: Path) -> None:
+    """``UsageError`` for a path that no journal could hold, because in this locale it is not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("the path is not UTF-8", where=str(path), remedy="choose another place, or set a UTF-8 locale") from error
+
+
 def marked_directory(path: Path) -> Path:
     """Make ``path`` a directory with our marker file, parents included; returns it.
 
-    An empty directory or one that is ours already is fine; ``UsageError`` for any other, so that nothing of anybody else's is ever deleted.
+    An empty directory or one that is ours already is fine; ``UsageError`` for any other, so that nothing of anybody else's is ever deleted,
+    and for a name that no journal could hold.
     """
+    refuse_odd_name(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if has_marker(path):

@@ -16,7 +16,7 @@ from seatrial.history.events import PlanEvent, RunEnded
 from seatrial.history.journal import is_running
 from seatrial.history.reader import JournalFollower, decode_record
 from seatrial.history.segments import MAX_LINE_BYTES, plain_path, segment_numbers
-from seatrial.resources import is_marked, marked_directory, remove_marked_tree
+from seatrial.resources import is_marked, marked_directory, refuse_odd_name, remove_marked_tree
 from seatrial.verdicts import Verdict
 
 LAST = "last"
@@ -82,6 +82,7 @@ def runs_root(configured: str | Path = "") -> Path:
 def create_run(runs_dir: Path, preset: str, clock: Clock = SYSTEM_CLOCK) -> RunDirectory:
     """A new run directory with our marker. Ids sort by time: ``YYYYMMDD-HHMMSS-<preset>-<4 hex>``, in UTC. Raises ``UsageError``."""
     name = _NOT_IN_NAMES.sub("-", preset.lower()).strip("-") or "run"
+    refuse_odd_name(runs_dir)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for _ in range(_TRIES):

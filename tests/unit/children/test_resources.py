@@ -7,6 +7,7 @@ import os
 import resource
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 from seatrial import resources
 from seatrial.errors import UsageError
 from seatrial.guard import MARKER_NAME
+from seatrial.history.runs import create_run
 from seatrial.resources import (
     Ballast,
     available_memory_bytes,
@@ -127,6 +129,13 @@ def test_a_ballast_never_replaces_a_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already"):
         Ballast(tmp_path / "ballast", 10)
     assert (tmp_path / "ballast").read_text() == "mine"
+
+
+@pytest.mark.parametrize("make", [marked_directory, lambda path: create_run(path, "smoke")], ids=["marked", "run"])
+def test_a_path_that_no_journal_could_hold_is_refused_before_anything_is_made(make: Callable[[Path], object], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the path is not UTF-8 .*locale"):
+        make(tmp_path / os.fsdecode(b"l\xfcbeck"))
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_marked_directory_is_made_with_parents_and_made_again_is_the_same(tmp_path: Path) -> None:
