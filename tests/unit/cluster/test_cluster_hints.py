@@ -113,7 +113,7 @@ def test_a_transport_error_queues_a_hint_that_a_replay_delivers(make: Make) -> N
     a.put(key, "v")
     assert a.metrics().hinted_queued == 1
     cluster.transport.register(b)
-    assert eventually(lambda: a.metrics().hinted_replayed == 1)
+    assert eventually(lambda: a.metrics().hinted_replayed == 1, timeout_s=60)
     found = b.get(key)
     assert found is not None
     assert found.value == "v"
@@ -311,7 +311,7 @@ def test_many_threads_lose_no_repair() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     waiting.stop()
     assert len(stub.sent) == counters.get("read_repair_batched") == 200
 
@@ -328,5 +328,5 @@ def test_a_batched_repair_heals_a_replica(make: Make) -> None:
     primary.put(key, "v")
     last.debug_drop_local(key)
     primary.get(key)
-    assert eventually(lambda: last.local_contains(key))
+    assert eventually(lambda: last.local_contains(key), timeout_s=60)
     assert eventually(lambda: primary.metrics().read_repair_batched > 0)

@@ -40,7 +40,7 @@ from seatrial.cluster import (
     allocate_port,
     find_owner_key,
 )
-from tests.support.cluster_http import Start, ask, starter, to, two, value
+from tests.support.cluster_http import Start, ask, patient, starter, to, two, value
 from tests.support.waiting import eventually
 
 
@@ -250,13 +250,13 @@ def test_a_signer_without_a_verifier_is_refused_before_any_traffic() -> None:
     """Row 48."""
     signed: list[str] = []
     auth = HTTPAuth(client_sign=lambda _headers, _method, url: signed.append(url))
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with pytest.raises(InsecureAuthConfigError):
         DistMemory(node_id="A", address=allocate_port(), http_auth=auth)
     with pytest.raises(InsecureAuthConfigError):
         HTTPTransport(lambda _: None, auth=auth)
     assert signed == []
-    assert threading.active_count() == threads
+    assert not set(threading.enumerate()) - threads  # fewer there may be: one of an earlier test was about to end
 
 
 def test_anonymous_requests_can_be_opted_in(start: Start) -> None:
@@ -300,7 +300,7 @@ def test_a_verifier_of_ones_own_replaces_the_token(start: Start) -> None:
 @pytest.mark.parametrize("threshold", [256, 0])
 def test_values_arrive_with_and_without_compression(start: Start, threshold: int) -> None:
     """Rows 52, 53."""
-    a, b = two(start, http_limits=HTTPLimits(compression_threshold=threshold))
+    a, b = two(start, http_limits=patient(compression_threshold=threshold))
     payload = bytes(range(256)) * 4
     a.put("k", payload)
     found = b.local_entry("k")[0]
@@ -310,7 +310,7 @@ def test_values_arrive_with_and_without_compression(start: Start, threshold: int
 
 def test_large_bodies_are_refused_packed_and_plain(start: Start) -> None:
     """Row 54; the decompressed size is bounded too."""
-    node = start(http_limits=HTTPLimits(body_limit=1024))
+    node = start(http_limits=patient(body_limit=1024))
     body = json.dumps({"key": "k", "value": "x" * 2000}).encode()
     assert ask(node, "POST", "/internal/set", body)[0] == 413
     packed = gzip.compress(body)
@@ -328,7 +328,7 @@ def test_a_large_response_is_refused(start: Start) -> None:
     for number in range(200):
         node.put(f"a-rather-long-key-{number}", 1)
     with pytest.raises(ResponseTooLargeError):
-        to(node, limits=HTTPLimits(response_limit=1024)).list_keys("A")
+        to(node, limits=patient(response_limit=1024)).list_keys("A")
 
 
 def test_default_limits_serve(start: Start) -> None:
@@ -342,14 +342,14 @@ def test_default_limits_serve(start: Start) -> None:
 def test_stopping_without_time_is_fast_and_frees_the_port(start: Start) -> None:
     """Rows 57, 58."""
     node = start(heartbeat_interval=60, gossip_interval=60, rebalance_interval=60)
-    idle = http.client.HTTPConnection(node.local_node_address, timeout=5)
+    idle = http.client.HTTPConnection(node.local_node_address, timeout=60)
     idle.request("GET", "/health")
     assert idle.getresponse().read() == b"ok"
     assert not node.lifecycle.is_set()
     started = SYSTEM_CLOCK.monotonic_s()
     node.stop(0)
     node.stop(0)
-    assert SYSTEM_CLOCK.monotonic_s() - started < 3  # waiting for the idle connection would take a minute; a busy machine takes its time
+    assert SYSTEM_CLOCK.monotonic_s() - started < 30  # waiting for the idle connection would take a minute; a busy machine takes its time
     assert node.lifecycle.is_set()
     idle.close()
     again = start("A2", address=node.local_node_address)
@@ -362,7 +362,7 @@ def test_no_thread_of_a_node_outlives_it(start: Start) -> None:
     a.put("k", "v")
     a.stop()
     b.stop()
-    assert eventually(lambda: not {thread for thread in threading.enumerate() if thread.name.startswith("cluster")} - before)
+    assert eventually(lambda: not {thread for thread in threading.enumerate() if thread.name.startswith("cluster")} - before, timeout_s=60)
 
 
 def test_a_call_after_the_close_leaves_no_connection(start: Start) -> None:
@@ -434,15 +434,15 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TLSConfig:
 
 def test_nodes_replicate_over_tls(start: Start, tls: TLSConfig) -> None:
     """Row 59."""
-    a, b = two(start, http_limits=HTTPLimits(tls=tls))
+    a, b = two(start, http_limits=patient(tls=tls))
     a.put("k", "v")
     assert b.local_contains("k")
 
 
 def test_untrusting_and_plain_clients_fail_in_the_handshake(start: Start, tls: TLSConfig) -> None:
     """Row 60."""
-    node = start(http_limits=HTTPLimits(tls=tls))
-    untrusting = http.client.HTTPSConnection(node.local_node_address, timeout=5, context=ssl.create_default_context())
+    node = start(http_limits=patient(tls=tls))
+    untrusting = http.client.HTTPSConnection(node.local_node_address, timeout=60, context=ssl.create_default_context())
     with pytest.raises(ssl.SSLError):
         untrusting.request("GET", "/health")
     untrusting.close()
@@ -452,10 +452,10 @@ def test_untrusting_and_plain_clients_fail_in_the_handshake(start: Start, tls: T
 
 def test_clients_without_a_certificate_are_kept_out_where_one_is_required(start: Start, tls: TLSConfig, tmp_path: Path) -> None:
     strict = TLSConfig(tls.certfile, tls.keyfile, tls.cafile, require_client_cert=True)
-    a, b = two(start, http_limits=HTTPLimits(tls=strict))
+    a, b = two(start, http_limits=patient(tls=strict))
     a.put("k", "v")
     assert b.local_contains("k")
-    bare = http.client.HTTPSConnection(a.local_node_address, timeout=5, context=ssl.create_default_context(cafile=tls.cafile))
+    bare = http.client.HTTPSConnection(a.local_node_address, timeout=60, context=ssl.create_default_context(cafile=tls.cafile))
     with pytest.raises(OSError):
         bare.request("GET", "/health")
         bare.getresponse()

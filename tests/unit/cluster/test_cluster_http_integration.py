@@ -59,7 +59,9 @@ def test_a_false_claim_is_refuted(start: Start) -> None:
 def test_bare_seeds_that_gossip_end_with_explicit_ids_only(start: Start) -> None:
     """Extra 10, F17."""
     nodes = three(start, bare=True, gossip_interval=0.02)
-    assert eventually(lambda: all(sorted(member.id for member in node.membership.list()) == ["A", "B", "C"] for node in nodes))
+    assert eventually(
+        lambda: all(sorted(member.id for member in node.membership.list()) == ["A", "B", "C"] for node in nodes), timeout_s=60
+    )
 
 
 def test_lost_calls_become_hints_that_are_replayed_once_all_is_well(start: Start) -> None:
@@ -73,7 +75,7 @@ def test_lost_calls_become_hints_that_are_replayed_once_all_is_well(start: Start
     assert a.metrics().chaos_drops > 0
     assert all(node.metrics().hinted_queued > 0 for node in (a, b)), "b keeps hints for what a sent it and it could not send back"
     chaos.set_drop_rate(0)
-    assert eventually(lambda: all(node.metrics().hinted_replayed == node.metrics().hinted_queued for node in (a, b)))
+    assert eventually(lambda: all(node.metrics().hinted_replayed == node.metrics().hinted_queued for node in (a, b)), timeout_s=60)
     assert a.count() == b.count() == 200
 
 

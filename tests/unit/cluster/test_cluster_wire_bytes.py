@@ -127,7 +127,7 @@ def test_gossip_is_these_bytes(sent: Callable[..., Peer]) -> None:
 def exchange(node: DistMemory, request: bytes) -> tuple[bytes, bytes, bytes]:
     """(status line, content type, body) of the answer to these bytes."""
     host, port = node.local_node_address.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         heard = b""
