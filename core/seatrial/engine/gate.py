@@ -1,6 +1,6 @@
 """First come, first served admission: so many actions at a time, or one alone.
 
-Why: a thousand free-running threads starve each other; gated they take turns. Each waiter sleeps on a lock of its own, so admitting
+Why: a thousand free-running threads starve each other; gated they take turns. Each waiter sleeps on an event of its own, so admitting
 one wakes exactly one.
 """
 
@@ -23,8 +23,7 @@ class _Waiter:
     def __init__(self, number: int, *, alone: bool, apart: bool) -> None:
         self.number, self.alone, self.apart = number, alone, apart
         self.admitted = False
-        self.turn = threading.Lock()
-        self.turn.acquire()
+        self.turn = threading.Event()
 
 
 class Gate:
@@ -32,7 +31,7 @@ class Gate:
 
     A holder who asked to be alone is admitted when nobody else is inside, and nobody overtakes it meanwhile: those inside finish,
     those behind wait. Those who are apart take a place and are otherwise in nobody's way, nor anybody in theirs. A paused gate lets
-    nobody in; who is inside goes on.
+    nobody in, a closed one sends everybody home; who is inside goes on.
 
     Threading: safe from any thread; ``_lock`` guards all fields and is held for a few instructions only.
     """
@@ -47,7 +46,7 @@ class Gate:
         self._arrivals = 0
         self._inside = self._inside_apart = 0
         self._held_alone = False
-        self._paused = False
+        self._paused = self._closed = False
 
     @property
     def in_flight(self) -> int:
@@ -74,26 +73,38 @@ class Gate:
             self._admit_next()
 
     def turn_away(self) -> None:
-        """Send everybody home who still waits: their ``admit`` raises ``CancelledError``. Who is inside goes on."""
+        """Send everybody home who waits, or comes before ``reopen``: their ``admit`` raises ``CancelledError``. Who is inside goes on."""
         with self._lock:
+            self._closed = True
             waiters = [*self._queue, *self._apart]
             self._queue, self._apart = deque(), deque()
             for waiter in waiters:
-                waiter.turn.release()
+                waiter.turn.set()
+
+    def reopen(self) -> None:
+        """Whoever comes from now on is let in, whether it was paused or everybody was turned away."""
+        with self._lock:
+            self._closed = self._paused = False
+            self._admit_next()
 
     @contextmanager
     def admit(self, ctx: Context, *, alone: bool = False, apart: bool = False) -> Iterator[float]:
-        """Wait for a place, give the seconds waited, leave at the end. ``CancelledError`` when cancelled or turned away."""
+        """Wait for a place, give the seconds waited, leave at the end. ``CancelledError`` when cancelled, too late or turned away."""
         began_s = ctx.clock.monotonic_s()
         with self._lock:
+            if self._closed:
+                raise CancelledError("turned away at the gate")
             self._arrivals += 1
             waiter = _Waiter(self._arrivals, alone=alone, apart=apart)
             self._queue_of(waiter).append(waiter)
             self._admit_next()
-        # Race: cancellation, admission and turning away all release the turn. Each first takes the waiter out of the queue under
+        # Race: cancellation, the deadline, admission and turning away all end the wait. Each first takes the waiter out of the queue under
         # the gate's lock, so only one of them does.
         take_back = ctx.cancel.on_cancel(lambda: self._wake(waiter))
-        waiter.turn.acquire()
+        if ctx.deadline_s is None:
+            waiter.turn.wait()
+        elif not ctx.clock.wait(waiter.turn, ctx.remaining_s(0)):
+            self._wake(waiter)
         take_back()
         if not waiter.admitted:
             ctx.check()
@@ -108,7 +119,7 @@ class Gate:
             queue = self._queue_of(waiter)
             if waiter in queue:
                 queue.remove(waiter)
-                waiter.turn.release()
+                waiter.turn.set()
                 self._admit_next()
 
     def _queue_of(self, waiter: _Waiter) -> deque[_Waiter]:
@@ -130,7 +141,7 @@ class Gate:
             self._inside_apart += waiter.apart
             self._held_alone = self._held_alone or waiter.alone
             waiter.admitted = True
-            waiter.turn.release()
+            waiter.turn.set()
 
     def _next(self) -> _Waiter | None:
         """Who may come in now, of two the one who came first."""

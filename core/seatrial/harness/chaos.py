@@ -26,12 +26,15 @@ class Chaos:
     """Steps, then random actions, for each client on its own thread.
 
     A failure is in the journal when it arrives here; it does not end the worker, unless ``fail_fast``. What is asked of a client
-    (``members``) is done on its own thread between two of its actions. Threading: ``run`` by one thread, once; everything else by any.
+    (``members``) is done on its own thread between two of its actions. Threading: ``run`` by one thread, once; everything else by any;
+    ``_lock`` guards ``_acting``.
     """
 
     def __init__(self, engine: Engine, *, clock: Clock, fail_fast: bool) -> None:
         self._engine, self._clock, self._fail_fast = engine, clock, fail_fast
         self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._acting = False
         self._crew = Crew(self._work)
         self.members = Members()
 
@@ -39,17 +42,29 @@ class Chaos:
         """All actions of all clients; returns those that are there at the end: some may have come, some may have gone."""
         for ctx in contexts:
             self.members.add(ctx, newcomer=False)
+        with self._lock:
+            self._acting = True
         try:
             self._crew.run(contexts)
         finally:
             self.members.close()
+            with self._lock:
+                self._acting = False
+                self._engine.gate.reopen()
         return self.members.present()
 
     def end(self) -> None:
-        """No new action begins; who waits at the gate is sent home. Idempotent."""
+        """No new action begins: who waits at the gate, or comes to it, is sent home until the phase is over. Idempotent.
+
+        Once it is over, those at the gate are in later phases, and go on: what was paused is resumed, so that it comes to its end.
+        """
         self._over.set()
         self.members.close()
-        self._engine.gate.turn_away()
+        with self._lock:
+            if self._acting:
+                self._engine.gate.turn_away()
+            else:
+                self._engine.gate.resume()
 
     def newcomer(self, parent: Context) -> Context:
         """The identity of one more client, for ``add``. Raises ``UsageError`` where it would have nothing to do."""

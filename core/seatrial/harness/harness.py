@@ -156,6 +156,7 @@ class TestHarness:
     def cleanup(self, ctx: Context) -> None:
         """Shut the engine down (last snapshots, as long as the server lives), then give everything back. Idempotent."""
         undo, self._undo = self._undo, ExitStack()
+        self._engine.gate.reopen()  # nobody is left who would
         with undo:
             command = self._server.server_cmd()
             if ctx.cancel.cancelled:

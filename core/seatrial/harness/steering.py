@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from seatrial.config.model import ActionName
@@ -24,12 +25,21 @@ class Stop(Protocol):
 
 
 class Steering:
-    """The handlers of the request socket. Threading: called on the socket's thread, so none of them waits for an action."""
+    """The handlers of the request socket.
+
+    Threading: called on the socket's thread, so none of them waits for an action; ``close`` by any, when none of them is called any more.
+    """
 
     def __init__(self, harness: TestHarness, ctx: Context, stop: Stop, chaos: Callable[[], Chaos | None]) -> None:
         """``chaos``: the phase in which clients act, None before it."""
         self._harness, self._ctx, self._stop, self._chaos = harness, ctx, stop, chaos
-        self._collecting = threading.Lock()
+        self._collecting: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Wait for a garbage collection under way, which has to end before its server does; one that has yet to begin does not."""
+        if self._collecting is not None:
+            self._harness.engine.gate.turn_away()
+            self._collecting.join()
 
     def handlers(self) -> Mapping[str, Callable[[str], str]]:
         """By command: argument in, answer out."""
@@ -122,15 +132,12 @@ class Steering:
         if why := self._harness.server.absent.get(ActionName.GC):
             raise UsageError(f"no garbage collection here: {why}", remedy="collect it where the server runs")
         self._note("gc", argument)
-        if not self._collecting.acquire(blocking=False):
+        if self._collecting is not None and self._collecting.is_alive():
             return "a garbage collection asked for earlier has not ended yet"
-        threading.Thread(target=self._run_gc, name="steered-gc", daemon=True).start()
+        self._collecting = threading.Thread(target=self._run_gc, name="steered-gc", daemon=True)
+        self._collecting.start()
         return "a garbage collection was asked for"
 
     def _run_gc(self) -> None:
-        try:
+        with suppress(SeatrialError):  # its result is in the journal
             self._harness.engine.exec_action(self._ctx, ActionName.GC)
-        except SeatrialError:
-            pass  # its result is in the journal
-        finally:
-            self._collecting.release()

@@ -153,9 +153,8 @@ class Trial:
                 harness = TestHarness(ctx, self._settings, history=history, plan=plan, clock=self._clock)
                 undo.callback(harness.cleanup, ctx)
                 undo.enter_context(Watching(harness))
-                control = undo.enter_context(
-                    closing(ControlSocket(history.directory, self._steering(harness, ctx).handlers(), children=harness.children))
-                )
+                steering = undo.enter_context(closing(Steering(harness, ctx, self.stop, lambda: self._chaos)))
+                control = undo.enter_context(closing(ControlSocket(history.directory, steering.handlers(), children=harness.children)))
                 control.start()
                 run_clients(contexts, harness.engine.join)
                 harness.log_storage_stats("before")
@@ -163,9 +162,6 @@ class Trial:
             prove(harness, ctx, contexts, phases, self._request.before_verify)
             with phases.of("report"):
                 run_clients(contexts, harness.engine.leave)
-
-    def _steering(self, harness: TestHarness, ctx: Context) -> Steering:
-        return Steering(harness, ctx, self.stop, lambda: self._chaos)
 
     def _disturb(self, harness: TestHarness, contexts: Sequence[Context], phases: Phases, alarms: Alarms) -> list[Context]:
         """The clients that are there at its end."""
@@ -176,12 +172,11 @@ class Trial:
             if self._stop_reason:
                 chaos.end()
         with phases.of("chaos", planned_s=duration_s):
-            if duration_s:
-                alarms.after(duration_s, chaos.end)
+            forget = alarms.after(duration_s, chaos.end) if duration_s else lambda: None
             if isinstance(harness.server, Disturbs):
                 harness.server.begin_disturbing()
             present = chaos.run(contexts)
-            harness.engine.gate.resume()
+            forget()
             self._cancel.check()
         with phases.of("heal"):
             if isinstance(harness.server, Disturbs):

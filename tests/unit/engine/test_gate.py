@@ -10,7 +10,7 @@ import pytest
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.context import CancelToken, Context
 from seatrial.engine.gate import Gate
-from seatrial.errors import CancelledError
+from seatrial.errors import CancelledError, DeadlineExceededError
 
 
 def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
@@ -165,6 +165,31 @@ def test_turning_away_sends_every_waiter_home_and_keeps_those_inside() -> None:
     assert gate.in_flight == 1
     holder.end()
     assert order == ["holder"]
+
+
+def test_once_turned_away_nobody_gets_in_until_it_is_opened_again() -> None:
+    gate, order = Gate(2), list[str]()
+    gate.pause()
+    gate.turn_away()
+    with pytest.raises(CancelledError, match="turned away"), gate.admit(Context()):
+        order.append("too early")
+    gate.reopen()
+    late = Visitor(gate, "late", order)
+    assert late.inside.wait(10), "a pause is over too"
+    late.end()
+    assert (order, gate.in_flight, gate.waiting, gate.paused) == (["late"], 0, 0, False)
+
+
+def test_nobody_waits_longer_than_the_deadline() -> None:
+    gate, order = Gate(2), list[str]()
+    holder, alone = Visitor(gate, "holder", order), Visitor(gate, "alone", order, alone=True, ctx=Context().within(0.05))
+    behind = Visitor(gate, "behind", order)
+    assert behind.inside.wait(10), "who has gone holds up nobody"
+    alone.thread.join(10)
+    assert isinstance(alone.error, DeadlineExceededError)
+    holder.end()
+    behind.end()
+    assert (order, gate.in_flight, gate.waiting) == (["holder", "behind"], 0, 0)
 
 
 def test_a_gate_for_nobody_is_refused() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.model import ActionName, Preset
 from seatrial.context import CancelToken, Context, new_client_contexts, unwrap_context
+from seatrial.engine.gate import Gate
 from seatrial.errors import OperationError, TargetError, UsageError
 from seatrial.harness.chaos import Chaos
 from tests.support.waiting import eventually
@@ -23,7 +23,7 @@ class ToldEngine:
     """Keeps what each client did. ``go_on`` is what every random action waits for."""
 
     def __init__(self, preset: Preset) -> None:
-        self.preset, self.gate = preset, SimpleNamespace(turn_away=lambda: None)
+        self.preset, self.gate = preset, Gate(8)
         self.did: list[tuple[str, str]] = []
         self.acting: set[str] = set()
         self.go_on = threading.Event()
@@ -171,3 +171,38 @@ def test_nobody_joins_when_all_have_done_their_actions() -> None:
     with pytest.raises(UsageError, match="no client acts any more"):
         stage.chaos.add(ctx)
     assert stage.left == stage.ids
+
+
+def test_who_waits_at_the_gate_in_a_later_phase_is_not_sent_home_and_a_pause_then_is_over() -> None:
+    stage = Stage()
+    stage.end()
+    gate, inside = stage.engine.gate, threading.Event()
+    gate.pause()
+
+    def verify() -> None:
+        with gate.admit(Context()):
+            inside.set()
+
+    later = threading.Thread(target=verify)
+    later.start()
+    assert eventually(lambda: gate.waiting == 1)
+    stage.chaos.end()
+    later.join(WAIT_S)
+    assert inside.is_set()
+
+
+def test_an_action_that_comes_to_a_paused_gate_after_the_end_holds_up_nothing() -> None:
+    stage = Stage(clients=1)
+    came: list[str] = []
+
+    def repeat(ctx: Context, what: str) -> None:
+        with stage.engine.gate.admit(ctx):
+            came.append(what)
+
+    stage.engine.note = repeat  # type: ignore[method-assign]  # the second half of a repeated action
+    stage.engine.gate.pause()
+    stage.chaos.end()
+    stage.end()
+    assert came == []
+    repeat(Context(), "verified")
+    assert came == ["verified"], "the phases to come find the gate open"
