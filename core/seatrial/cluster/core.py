@@ -55,6 +55,7 @@ class NodeCore:
             clock=self.clock.monotonic_s,
             logger=self.log,
             homes=Homes(local=lambda: self.local.id, primary=self.primary, give_back=self.give_back),
+            stopping=self.lifecycle,
         )
         self.repairs: RepairQueue | None = None
         if options.read_repair_batch_interval > 0:

@@ -17,6 +17,8 @@ from seatrial.cluster.log import NodeLog
 from seatrial.cluster.metrics import Counters
 from seatrial.cluster.transport import Transport
 
+_NEVER = threading.Event()
+
 
 class HintSource(IntEnum):
     """Why a hint is there."""
@@ -62,7 +64,7 @@ class HintQueue:
     """Hints by node, oldest first.
 
     Threading: any thread. ``_lock`` guards the queues and their sums and is not held while sending; ``_replaying`` lets one replay run at a
-    time. Nothing is queued with a ``ttl`` of 0 or below; caps of 0 are no caps.
+    time, which ends early once ``stopping`` is set. Nothing is queued with a ``ttl`` of 0 or below; caps of 0 are no caps.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class HintQueue:
         clock: Callable[[], float] = SYSTEM_CLOCK.monotonic_s,
         logger: logging.Logger | NodeLog | None = None,
         homes: Homes | None = None,
+        stopping: threading.Event = _NEVER,
     ) -> None:
         self._ttl, self._max_per_node, self._max_total, self._max_bytes = ttl, max_per_node, max_total, max_bytes
         self._counters, self._clock, self._log, self._homes = counters, clock, logger, homes
+        self._stopping = stopping
         self._lock = threading.Lock()
         self._replaying = threading.Lock()
         self._queues: dict[str, deque[HintEntry]] = {}
@@ -132,6 +136,8 @@ class HintQueue:
             with self._lock:
                 waiting = [(node_id, entry) for node_id, entries in self._queues.items() for entry in entries]
             for node_id, entry in waiting:
+                if self._stopping.is_set():
+                    break
                 if self.process(node_id, entry, self._clock(), transport):
                     self._remove(node_id, entry)
             self._note_bytes()

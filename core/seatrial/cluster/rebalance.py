@@ -132,6 +132,8 @@ class Rebalance:
                     continue
                 failed: set[str] = set()
                 for replica in missing:
+                    if core.lifecycle.is_set():
+                        return
                     if limit and sent >= limit:
                         core.counters.add("rebalance_replica_diff_throttle")
                         return

@@ -75,6 +75,8 @@ class Sync:
         size = local.chunk_size
         changed = [key for index in differing for key, _ in mine[index * size : (index + 1) * size]]
         for key in [*changed, *missing]:
+            if core.lifecycle.is_set():
+                break
             if not owned_only or self._shared(key, peer):
                 self._reconcile(transport, peer, key, tally)
         if owned_only and not scoped:
@@ -93,6 +95,8 @@ class Sync:
             peers = self._next_peers()
             error_text, asked, dirty = "", 0, False
             for peer in peers:
+                if core.lifecycle.is_set():
+                    break
                 result, error = attempt(partial(self.pull, owned_only=True), peer)
                 if result is None:
                     error_text, dirty = str(error), True

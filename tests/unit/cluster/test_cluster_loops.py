@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
 import pytest
 
 from seatrial.cluster import (
+    BackendNotFoundError,
     Consistency,
     DistMemory,
     Event,
@@ -68,6 +70,49 @@ def test_running_loops_move_nothing_with_and_without_traffic(request: pytest.Fix
     assert eventually(enough, timeout_s=60, look_again_s=0.002)
     assert [moves(node) for node in nodes] == [(0, 0, 0, 0)] * 5
     assert eventually(lambda: all(node.metrics().heartbeat_success > 0 for node in nodes), timeout_s=60)  # loops of their own
+
+
+class Ending(InProcessTransport):
+    """Each call is the last before the node stops, and fails."""
+
+    def __init__(self, lifecycle: threading.Event) -> None:
+        super().__init__()
+        self.calls, self._lifecycle = 0, lifecycle
+
+    def _end(self) -> NoReturn:
+        self.calls += 1
+        self._lifecycle.set()
+        raise BackendNotFoundError
+
+    def forward_set(self, node_id: str, item: Item, replicate: bool) -> NoReturn:
+        self._end()
+
+    def fetch_merkle(self, node_id: str, scope: str = "") -> NoReturn:
+        self._end()
+
+    def health(self, node_id: str, timeout: float | None = None) -> NoReturn:
+        self._end()
+
+
+@pytest.mark.parametrize("begin", ["replay_hints", "run_auto_sync_tick", "run_rebalance_tick", "run_heartbeat_tick"])
+def test_a_node_that_stops_leaves_the_rest_of_a_round(begin: str) -> None:
+    """Else its threads outlive it by the time-out of each call to peers that hang."""
+    options: dict[str, Any] = {"membership": Membership(Ring(replication=3)), "hint_ttl": 60, "write_consistency": Consistency.ONE}
+    with DistMemory(local_node=Node.new("A", "local"), **options) as node:
+        keys = [f"k{number}" for number in range(60)]
+        for key in keys:
+            node.put(key, 1)
+        for name in "BC":
+            node.membership.upsert(Node.new(name, f"{name}:0"))
+        mine = [key for key in keys if node.ring.lookup(key)[0] == "A"]
+        assert len(mine) > 1
+        for key in mine[:2]:
+            node.put(key, 2)
+        ending = Ending(node.lifecycle)
+        node.set_transport(ending)
+        getattr(node, begin)()
+        assert ending.calls == 1
+        assert node.hinted_queue_size("B") >= 2, "what was not tried waits"
 
 
 def test_a_write_with_a_replica_gone_works_or_fails_for_want_of_a_quorum() -> None:
