@@ -103,8 +103,10 @@ class Engine:
             slot.enter("gone")
             self.scene.emit(ClientLeft(client=unwrap_context(ctx).id))
 
-    def exec_action(self, ctx: Context, key: ActionName | str, options: ActionOptions | None = None) -> ActionOut:
-        """Do one action, ``repeat_action`` times, until the first error.
+    def exec_action(
+        self, ctx: Context, key: ActionName | str, options: ActionOptions | None = None, *, times: int | None = None
+    ) -> ActionOut:
+        """Do one action ``times`` times, without that ``repeat_action`` of them, until the first error.
 
         Raises what went wrong after it is in the journal: ``OperationError`` (FAILED or UNKNOWN), ``MismatchError``,
         ``CancelledError``. Nothing to act on is no error: ``ActionOut.noop``; neither is what this server cannot do, of which the
@@ -116,7 +118,7 @@ class Engine:
         slot = self._operator(ctx) if action.on_the_server else self.join(ctx)
         out = ActionOut(op="")
         with slot.busy:
-            for _ in range(self.preset.repeat_action):
+            for _ in range(times or self.preset.repeat_action):
                 out = self._take_turn(ctx, slot, action, options or self.preset.options)
         return out
 
@@ -151,7 +153,7 @@ class Engine:
         for ctx in contexts:
             slot = self.clients.of(unwrap_context(ctx).id)
             if slot is not None and slot.wrote_since_snapshot:
-                self.exec_action(ctx, ActionName.SNAPSHOT)
+                self.exec_action(ctx, ActionName.SNAPSHOT, times=1)
 
     def _take_turn(self, ctx: Context, slot: ClientSlot, action: Action, options: ActionOptions) -> ActionOut:
         """One passage through the gate. Caller holds ``slot.busy``."""

@@ -123,7 +123,7 @@ class Chaos:
 
     def _turns(self, ctx: Context, member: Member) -> Iterator[Callable[[], object]]:
         """What is planned for it, and between two turns what was asked of it meanwhile."""
-        snapshot = partial(self._engine.exec_action, ctx, ActionName.SNAPSHOT)
+        snapshot = partial(self._engine.exec_action, ctx, ActionName.SNAPSHOT, times=1)
         for planned in self._planned(ctx, member):
             while self.members.take_snapshot_order(member):
                 yield snapshot

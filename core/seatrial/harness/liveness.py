@@ -60,7 +60,7 @@ class Liveness:
         def complete(ctx: Context) -> None:
             limited = ctx.within(self.limit_s * rounds)
             try:
-                made = self.engine.exec_action(limited, ActionName.SNAPSHOT)
+                made = self.engine.exec_action(limited, ActionName.SNAPSHOT, times=1)
             except (OperationError, CancelledError) as error:
                 self._stuck(ctx, error)
                 return
@@ -83,7 +83,7 @@ class Liveness:
         the snapshot: then the client is reported, unless it is ``budget`` that was over."""
         ctx = halfway.ctx.within(min(halfway.left_s, budget.remaining_s(halfway.left_s)))
         try:
-            self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, snapshot))
+            self.engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self.engine.preset.options, snapshot), times=1)
         except RobustnessError:
             return True  # it came back, though wrong
         except (OperationError, CancelledError) as error:

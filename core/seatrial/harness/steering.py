@@ -140,4 +140,4 @@ class Steering:
 
     def _run_gc(self) -> None:
         with suppress(SeatrialError):  # its result is in the journal
-            self._harness.engine.exec_action(self._ctx, ActionName.GC)
+            self._harness.engine.exec_action(self._ctx, ActionName.GC, times=1)

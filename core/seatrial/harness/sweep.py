@@ -91,7 +91,7 @@ class Sweep:
                 return
         while (row := self._next(client, program)) is not None:
             try:
-                self._engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self._engine.preset.options, row.id))
+                self._engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self._engine.preset.options, row.id), times=1)
             except (CancelledError, NoSpaceError):
                 self._put_back(row)
                 return

@@ -89,7 +89,7 @@ def _restore_and_verify(engine: Engine, sweep: Sweep, ctx: Context, *, repositor
 def _verify_repository(engine: Engine, ctx: Context) -> bool:
     """Whether it came to its end and is clean."""
     try:
-        return engine.exec_action(ctx, ActionName.VERIFY_REPOSITORY).done.equal is True
+        return engine.exec_action(ctx, ActionName.VERIFY_REPOSITORY, times=1).done.equal is True
     except (OperationError, CancelledError) as error:
         if not ctx.cancel.cancelled:
             engine.scene.checker.findings.incomplete(

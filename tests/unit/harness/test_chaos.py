@@ -37,7 +37,7 @@ class ToldEngine:
     def leave(self, ctx: Context) -> None:
         self.note(ctx, "leave")
 
-    def exec_action(self, ctx: Context, name: ActionName) -> None:
+    def exec_action(self, ctx: Context, name: ActionName, times: int = 0) -> None:
         self.note(ctx, name.value)
 
     def random_action(self, ctx: Context) -> None:

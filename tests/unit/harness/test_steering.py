@@ -22,7 +22,7 @@ class Collecting:
         self.gate, self.begun, self.go_on = Gate(1), threading.Event(), threading.Event()
         self.ended: list[str] = []
 
-    def exec_action(self, ctx: Context, name: ActionName) -> None:
+    def exec_action(self, ctx: Context, name: ActionName, times: int = 0) -> None:
         with self.gate.admit(ctx, alone=True):
             self.begun.set()
             assert self.go_on.wait(WAIT_S)
