@@ -169,7 +169,7 @@ def test_a_restore_altered_on_the_clients_side_is_found_and_explained(tmp_path: 
         assert finding.path
         assert finding.detail
         assert finding.owner == made_by(ended)[finding.snapshot]
-        assert (Path(finding.evidence) / "difference.txt").is_file()
+        assert (ended.directory / finding.evidence / "difference.txt").is_file()
     assert "verification-disagrees" in {finding.check for finding in failing(ended)}, (
         "the repository itself is whole, and the run must say so"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,7 +57,8 @@ class Checker:
         evidence: Path,
         strangers: bool = False,
     ) -> None:
-        """``strangers``: others keep snapshots in this repository too, so that one without our mark is no news."""
+        """``evidence``: a directory in the run directory, made when needed. ``strangers``: others keep snapshots in this repository too, so
+        that one without our mark is no news."""
         self._run_id, self._traits, self._ledger, self._snapshotter = run_id, traits, ledger, snapshotter
         self._verifier, self._emit, self.findings, self._evidence = verifier, emit, findings, evidence
         self._strangers = strangers
@@ -73,14 +75,16 @@ class Checker:
         return Taken(id=snapshot_id, root=before.root, stats=stats)
 
     def restore_and_compare(self, ctx: Context, row: SnapshotRow, into: Path, op: str) -> Fingerprint:
-        """Restore ``row`` into an empty directory and compare; on a mismatch the evidence is kept before it is raised."""
+        """Restore ``row`` into an empty directory and compare; on a mismatch the evidence, as far as there is room, is kept before it is
+        raised."""
         if not row.root:
             raise OperationError("no fingerprint is known for this snapshot", cause="no-fingerprint", where=row.id)
         report = io.StringIO()
         try:
             return self._snapshotter.restore_snapshot_compare(ctx, row.id, into, row.root, self._ledger.node, report)
         except MismatchError as error:
-            keep_evidence(self._evidence / op, into, [damage.path for damage in error.damages], report.getvalue())
+            with suppress(OSError):  # a disk too full for the evidence must not hide what it is evidence of
+                keep_evidence(self._evidence / op, into, [damage.path for damage in error.damages], report.getvalue())
             raise
 
     def observe(self, ctx: Context, op: str) -> list[str]:
@@ -136,7 +140,7 @@ class Checker:
                 expected=first.expected,
                 actual=first.actual,
                 detail=error.lines,
-                evidence=str(self._evidence / op),
+                evidence=f"{self._evidence.name}/{op}" if (self._evidence / op).is_dir() else "",
                 **facts,
             )
         elif isinstance(error, OperationError):
