@@ -169,9 +169,11 @@ def test_what_the_server_cannot_be_asked_for_is_named() -> None:
 
 def test_a_run_whose_engine_is_gone_says_so_and_one_watched_in_its_past_does_not() -> None:
     gone = msgspec.structs.replace(told(CHAOS), live=False)
-    shown(pane(), [gone], (92, 24), "■ BROKEN OFF")
+    assert "PASS" not in shown(pane(), [gone], (92, 24), "■ BROKEN OFF", "? INCONCLUSIVE")
+    lost = msgspec.structs.replace(gone, view=msgspec.structs.replace(gone.view, verdict=Verdict.FAIL))
+    assert "so far" not in shown(pane(), [lost], (92, 24), "■ BROKEN OFF", "✗ FAIL")
     past = msgspec.structs.replace(gone, end_ns=gone.end_ns + 100 * SECOND_NS)
-    assert "BROKEN" not in shown(pane(), [past], (92, 24), "chaos ▶")
+    assert "BROKEN" not in shown(pane(), [past], (92, 24), "chaos ▶", "PASS so far")
 
 
 def test_a_journal_that_is_still_being_read_is_not_taken_for_one_without_an_end() -> None:

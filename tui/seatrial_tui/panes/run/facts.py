@@ -42,15 +42,16 @@ def subject(view: RunView) -> Cell:
 
 
 def verdict(shown: Moment) -> Cell:
-    """Word and sign; what is expected of a preset off contract is no alarm."""
-    view = shown.view
+    """Word and sign; what is expected of a preset off contract is no alarm, and a run that broke off has not passed."""
+    view, broke = shown.view, broken_off(shown)
     if not view.seq:
         return ""
-    sign, tone = VERDICTS[view.verdict]
-    word = view.verdict.name
+    worst = Verdict.worst((view.verdict, Verdict.INCONCLUSIVE)) if broke else view.verdict
+    sign, tone = VERDICTS[worst]
+    word = worst.name
     if view.verdict is Verdict.FAIL and view.header.expect == "fail":
         word, tone = "FAIL as expected", Tone.WARN
-    if view.end is None:
+    if view.end is None and not broke:
         return f"{sign} {word} so far", tone
     return f"{sign} {word}", tone
 
