@@ -143,7 +143,7 @@ class Routes:
         if replicate is None:
             return failure(400, "invalid replicate")
         version = query.get("version", "0")
-        if not (version.isascii() and version.isdigit() and int(version) < 1 << 64):
+        if not (version.isascii() and version.isdigit() and len(version) <= 20 and int(version) < 1 << 64):
             return failure(400, "invalid version")
         self._node.receive_remove(query["key"], replicate, version=int(version), origin=query.get("origin", ""))
         return OK

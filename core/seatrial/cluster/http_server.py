@@ -41,8 +41,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the base looks them up by these names
 
     def _answer(self) -> None:
-        parts = urlsplit(self.path)
-        query = dict(reversed(parse_qsl(parts.query, keep_blank_values=True)))
+        try:
+            parts = urlsplit(self.path)
+            query = dict(reversed(parse_qsl(parts.query, keep_blank_values=True)))
+        except ValueError:
+            self._refuse(failure(400, "invalid request target"))
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         bare = Request(self.command, parts.path, query, headers)
         refusal = self.server.routes.authorize(bare)
@@ -55,6 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 self._send(self.server.routes.handle(Request(self.command, parts.path, query, headers, body)))
                 return
+        self._refuse(refusal)
+
+    def _refuse(self, refusal: Response) -> None:
         self.close_connection = True  # its body was not read
         self._send(refusal)
         self._drain()
@@ -111,6 +118,13 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:
         return self._slots.acquire(blocking=False)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread is to be had: the connection is dropped, as where no slot is free
+            self._slots.release()
+            self.shutdown_request(request)
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             self._serve(request, client_address)
@@ -152,7 +166,8 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             connections = dict(self._open)
         for connection in connections.values():
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                # Race: TLS's own ``shutdown`` takes the session from under the thread that is about to read or write.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
         return list(connections)
 
 

@@ -34,7 +34,9 @@ class HTTPService:
                 core.log.error("dist HTTP listener bind failed", extra={"addr": address, "err": str(error)})
                 return
             if core.transport is None:
-                self._transport = HTTPTransport(self._resolve, limits=options.http_limits, auth=options.http_auth, clock=core.clock)
+                self._transport = self._transport or HTTPTransport(
+                    self._resolve, limits=options.http_limits, auth=options.http_auth, clock=core.clock
+                )
                 core.reach_through(self._transport)
         auth = bool(options.http_auth.token or options.http_auth.server_verify)
         core.log.info("dist HTTP listener started", extra={"addr": address, "tls": options.http_limits.tls is not None, "auth": auth})

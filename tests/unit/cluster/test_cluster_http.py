@@ -124,6 +124,7 @@ def test_pages_of_keys_on_the_wire_are_these_bytes(start: Start) -> None:
         ("DELETE", "/internal/del", None, 400, "missing cache key"),
         ("DELETE", "/internal/del?key=k&replicate=maybe", None, 400, "invalid replicate"),
         ("DELETE", "/internal/cache/remove?key=k&version=-1", None, 400, "invalid version"),
+        ("DELETE", f"/internal/del?key=k&version={'9' * 5000}", None, 400, "invalid version"),
         ("GET", "/internal/keys?cursor=x", None, 400, "invalid cursor"),
         ("GET", "/internal/keys?limit=-1", None, 400, "invalid limit"),
         ("GET", "/internal/keys?q=[", None, 400, "list-keys: invalid glob pattern: syntax error in pattern"),
@@ -224,6 +225,45 @@ def test_a_quorum_failure_travels_back(start: Start) -> None:
         to(a).forward_set("A", Item(key, 1), True)
     b.enable_http()
     assert to(a).forward_set("A", Item(key, 1), True) is ApplyResult.APPLIED
+
+
+def test_a_listener_that_could_not_start_a_thread_serves_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each connection that it dropped for want of a thread must not cost it a place for ever."""
+    node = start(http_limits=patient(concurrency=1))
+    begin = threading.Thread.start
+
+    def no_thread(thread: threading.Thread) -> None:
+        if "process_request_thread" in thread.name:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            ask(node, "GET", "/health")
+
+    def serves() -> bool:
+        try:
+            return ask(node, "GET", "/health") == (200, b"ok")
+        except (OSError, http.client.HTTPException):
+            return False
+
+    assert eventually(serves)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_node_that_is_given_no_transport_and_listens_anew_has_one_pool(start: Start) -> None:
+    a, b = two(start)
+    first = a.transport
+    assert first is not None
+    first.health("B")
+    a.disable_http()
+    a.set_transport(None)
+    a.enable_http()
+    assert a.transport is first
+    assert b.transport is not first
 
 
 # --- auth
@@ -437,6 +477,32 @@ def test_nodes_replicate_over_tls(start: Start, tls: TLSConfig) -> None:
     a, b = two(start, http_limits=patient(tls=tls))
     a.put("k", "v")
     assert b.local_contains("k")
+
+
+def test_a_connection_that_is_hung_up_between_two_reads_ends_in_peace(
+    start: Start, tls: TLSConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = start(http_limits=patient(tls=tls))
+    read, died, about_to, hung_up = ssl.SSLSocket.read, list[object](), threading.Event(), threading.Event()
+
+    def late(connection: ssl.SSLSocket, *args: Any) -> Any:
+        if connection.server_side:
+            about_to.set()
+            hung_up.wait(60)
+        return read(connection, *args)
+
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    monkeypatch.setattr(ssl.SSLSocket, "read", late)
+    client = http.client.HTTPSConnection(node.local_node_address, timeout=60, context=ssl.create_default_context(cafile=tls.cafile))
+    client.connect()
+    assert about_to.wait(60)
+    serving = [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
+    node.stop(0)
+    hung_up.set()
+    for thread in serving:
+        thread.join(60)
+    client.close()
+    assert died == []
 
 
 def test_untrusting_and_plain_clients_fail_in_the_handshake(start: Start, tls: TLSConfig) -> None:

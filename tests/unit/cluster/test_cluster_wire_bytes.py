@@ -162,6 +162,7 @@ def test_answers_are_these_bytes(start: Start) -> None:
         (b"GET /internal/keys?cursor=x", b"", b"HTTP/1.1 400 Bad Request", JSON, b'{"error":"invalid cursor"}'),
         (b"GET /internal/keys?limit=x", b"", b"HTTP/1.1 400 Bad Request", JSON, b'{"error":"invalid limit"}'),
         (b"GET /internal/probe", b"", b"HTTP/1.1 400 Bad Request", JSON, b'{"error":"missing target"}'),
+        (b"GET http://[/health", b"", b"HTTP/1.1 400 Bad Request", JSON, b'{"error":"invalid request target"}'),
         (b"POST /dist/drain", b"", b"HTTP/1.1 200 OK", JSON, b'{"draining":true}'),
         (b"GET /health", b"", b"HTTP/1.1 503 Service Unavailable", text, b"draining"),
     ]
