@@ -110,9 +110,9 @@ class Steering:
         return "; ".join(
             (
                 (view.phase.name if view.phase else "starting") + (", paused" if gate.paused else ""),
-                f"{clients} clients, {gate.in_flight} actions in flight, {gate.waiting} waiting",
+                f"clients {clients}, in flight {gate.in_flight}, waiting {gate.waiting}",
                 f"ok {ok}, failed {failed}, unknown {unknown}",
-                f"{view.findings_total} findings, {view.verdict.name} so far",
+                f"findings {view.findings_total}, {view.verdict.name} so far",
             )
         )
 
