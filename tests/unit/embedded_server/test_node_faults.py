@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.model import EmbeddedSettings
+from seatrial.context import Context
+from seatrial.history.events import Event, NotRun
 from seatrial.targets.embedded.nodefaults import planned_faults
+from seatrial.targets.embedded.outages import Outages
 
 SETTINGS = EmbeddedSettings(store="cluster", nodes=9, replication=5, stop_nodes=3, drain_nodes=2, split_nodes=2)
 
@@ -33,3 +38,14 @@ def test_another_seed_strikes_others_in_another_order() -> None:
 @pytest.mark.parametrize("settings", [EmbeddedSettings(), EmbeddedSettings(store="cluster")])
 def test_nothing_asked_for_is_nothing_planned(settings: EmbeddedSettings) -> None:
     assert planned_faults(settings, 1) == ()
+
+
+def test_faults_whose_turn_never_came_are_told_by_name() -> None:
+    told: list[Event] = []
+    unasked: Any = None
+    faults = planned_faults(SETTINGS, 1)
+    outages = Outages(faults, 3600.0, unasked, unasked, told.append, SYSTEM_CLOCK)
+    outages.begin()
+    outages.heal(Context())
+    assert [event.action for event in told if isinstance(event, NotRun)] == [fault.fault for fault in faults]
+    assert all(isinstance(event, NotRun) and ", ".join(fault.nodes) in event.why for event, fault in zip(told, faults, strict=True))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from seatrial.clock import Clock
 from seatrial.context import Context
 from seatrial.errors import OperationError, SeatrialError
-from seatrial.history.events import ClusterEvent, Fault, NodeEvent
+from seatrial.history.events import ClusterEvent, Fault, NodeEvent, NotRun
 from seatrial.history.frames import ClusterFrame, NodeStateName
 from seatrial.targets.embedded.control import Control
 from seatrial.targets.embedded.nodefaults import FaultName, NodeFault
@@ -78,8 +78,8 @@ def _ring(frame: ClusterFrame) -> str:
 class Outages:
     """Strikes nodes with ``faults``, one after the other, each once all nodes are up after the one before.
 
-    Each lasts ``outage_s``, and half of that passes before it. Threading: ``begin`` and ``heal`` by one thread; the outages are on a thread
-    of their own, which ends with ``heal``.
+    Each lasts ``outage_s``, and half of that passes before it. Those that the end leaves out are told by name. Threading: ``begin`` and
+    ``heal`` by one thread; the outages are on a thread of their own, which ends with ``heal``.
     """
 
     def __init__(
@@ -114,12 +114,17 @@ class Outages:
 
     def _run(self) -> None:
         try:
-            for fault in self._faults:
+            for number, fault in enumerate(self._faults):
                 if self._clock.wait(self._over, self._outage_s / 2):
+                    self._leave_out(self._faults[number:])
                     return
                 self._outage(fault)
         except SeatrialError as error:
             self._failure = error
+
+    def _leave_out(self, faults: Sequence[NodeFault]) -> None:
+        for fault in faults:
+            self._emit(NotRun(action=fault.fault, why=f"the clients were done before it was the turn of {', '.join(fault.nodes)}"))
 
     def _outage(self, fault: NodeFault) -> None:
         way, names = _WAYS[fault.fault], ", ".join(fault.nodes)
