@@ -59,12 +59,13 @@ class ClientSlots:
         with self._lock:
             return self._slots.get(client_id)
 
-    def add(self, client_id: str, ctx: Context) -> ClientSlot:
-        """The next index goes to this client."""
+    def add(self, client_id: str, ctx: Context) -> tuple[ClientSlot, bool]:
+        """The client's place, with the next index where it has none yet; and whether it had none: the operator may come on two threads."""
         with self._lock:
-            slot = ClientSlot(len(self._slots), ctx, self._clock)
-            self._slots[client_id] = slot
-            return slot
+            if (known := self._slots.get(client_id)) is not None:
+                return known, False
+            slot = self._slots[client_id] = ClientSlot(len(self._slots), ctx, self._clock)
+            return slot, True
 
     def programs(self) -> dict[str, str]:
         """What acts as each client, by client id, of those whose target tells."""

@@ -69,7 +69,7 @@ class Engine:
             return slot
         directory = self.scene.snapshotter.connect(ctx)
         data_directory = self.scene.writer.data_directory(ctx)
-        slot = self.clients.add(client.id, ctx)
+        slot, _ = self.clients.add(client.id, ctx)
         slot.program = self.scene.snapshotter.program(ctx)
         self.scene.emit(
             ClientJoined(
@@ -86,8 +86,8 @@ class Engine:
     def _operator(self, ctx: Context) -> ClientSlot:
         """Who acts on the server needs no connection and no data directory."""
         client = unwrap_context(ctx)
-        if (slot := self.clients.of(client.id)) is None:
-            slot = self.clients.add(client.id, ctx)
+        slot, is_new = self.clients.add(client.id, ctx)
+        if is_new:
             self.scene.emit(ClientJoined(client=client.id, index=slot.index))
         return slot
 
