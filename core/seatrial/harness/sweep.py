@@ -10,7 +10,7 @@ from seatrial.config.model import ActionName
 from seatrial.context import Context, new_client_contexts, unwrap_context
 from seatrial.engine.engine import Engine
 from seatrial.engine.workers import run_clients
-from seatrial.errors import CancelledError, NoSpaceError, OperationError, RobustnessError
+from seatrial.errors import CancelledError, DeadlineExceededError, NoSpaceError, OperationError, RobustnessError
 from seatrial.harness.liveness import Halfway, Liveness, with_snapshot
 from seatrial.history.ledger import SnapshotRow
 from seatrial.resources import core_count
@@ -92,7 +92,9 @@ class Sweep:
         while (row := self._next(client, program)) is not None:
             try:
                 self._engine.exec_action(ctx, ActionName.RESTORE, with_snapshot(self._engine.preset.options, row.id), times=1)
-            except (CancelledError, NoSpaceError):
+            except (CancelledError, NoSpaceError) as error:
+                if isinstance(error, DeadlineExceededError) and not ctx.expired:
+                    continue  # longer than an action may take, which is a finding: put back, it would hold up the next one as long
                 self._put_back(row)
                 return
             except (OperationError, RobustnessError):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from seatrial.config.model import ActionName, ActionOptions, Preset
 from seatrial.context import Client, Context
 from seatrial.engine.engine import Engine
+from seatrial.errors import DeadlineExceededError
 from seatrial.harness.liveness import Halfway, Liveness
 from seatrial.harness.sweep import Sweep, one_per_root
 from seatrial.history.ledger import SnapshotRow
@@ -90,3 +93,29 @@ def test_of_equal_snapshots_the_newest_is_restored() -> None:
     rows = [row("old", "a", 1, "same"), row("new", "a", 2, "same"), row("apart", "b", 0)]
     assert [each.id for each in one_per_root(rows)] == ["apart", "new"]
     assert len(one_per_root([row("x", "a", 1, "same"), row("y", "b", 2, "same")], {"a": "one", "b": "other"})) == 2
+
+
+class Restoring(KnowsPrograms):
+    """An engine on which what is in ``slow`` takes longer than an action may."""
+
+    def __init__(self, slow: set[str]) -> None:
+        super().__init__(Clients())
+        self.slow, self.asked = slow, list[str]()
+        self.preset, self.scene = Preset(), SimpleNamespace(snapshotter=SimpleNamespace(drop_caches=lambda _: None))
+
+    def join(self, _: Context) -> SimpleNamespace:
+        return SimpleNamespace(program="")
+
+    def leave(self, _: Context) -> None: ...
+
+    def exec_action(self, _: Context, __: ActionName, options: ActionOptions, *, times: int) -> None:
+        self.asked += [options.restore.snapshot_id] * times
+        if options.restore.snapshot_id in self.slow:
+            raise DeadlineExceededError("too slow")
+
+
+def test_a_snapshot_whose_restore_takes_too_long_is_tried_once_and_holds_up_no_other() -> None:
+    double = Restoring({"s0"})
+    engine = cast(Engine, double)
+    Sweep(engine, Liveness(engine, 1.0), [row(f"s{place}", "gone", place) for place in range(20)]).run(Context().within(60.0))
+    assert sorted(double.asked) == sorted(f"s{place}" for place in range(20))
