@@ -245,7 +245,7 @@ class Finding(Base, frozen=True, kw_only=True, tag="finding"):
 
 
 class NotRun(Base, frozen=True, kw_only=True, tag="not-run"):
-    """An action that the preset asks for and that cannot be asked of this server, or a fault whose turn never came: it has not taken place."""
+    """What the preset asks for and did not take place: an action that cannot be asked of this server, a fault whose turn never came."""
 
     action: str
     why: str
