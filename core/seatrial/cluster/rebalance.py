@@ -94,10 +94,11 @@ class Rebalance:
             return
         core.counters.add("rebalanced_keys")
         core.counters.add("rebalanced_primary")
+        version = core.membership.version  # of before: what changes while it is being refused may be the reason that it would not be now
         result, error = attempt(transport.forward_set, owners[0], item, True)
         if result is ApplyResult.REFUSED:
             with self._parked_lock:
-                self._parked[key] = core.membership.version
+                self._parked[key] = version
             return
         if error is not None:
             extra = {"key": key, "new_primary": owners[0], "err": str(error)}

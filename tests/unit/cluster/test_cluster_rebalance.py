@@ -207,6 +207,27 @@ def test_a_refused_key_is_parked_until_the_members_change(request: pytest.Fixtur
     assert (a.local_contains(key), c.local_contains(key)) == (False, True)
 
 
+def test_members_that_change_while_a_key_is_being_refused_end_its_parking(request: pytest.FixtureRequest) -> None:
+    group = Group(request)
+    a = group.add("A", "C")
+    key = lost_key(a)
+
+    class Changing(InProcessTransport):
+        refusals = 0
+
+        def forward_set(self, node_id: str, item: Item, replicate: bool) -> ApplyResult:
+            self.refusals += 1
+            a.membership.upsert(Node.new("A", "A:0"))
+            return ApplyResult.REFUSED
+
+    changing = Changing()
+    a.set_transport(changing)
+    a.debug_inject(Item(key, "only", version=1, origin="A"))
+    for _ in range(2):
+        a.run_rebalance_tick()
+    assert (changing.refusals, a.local_contains(key)) == (2, True)
+
+
 def test_a_handed_over_copy_waits_out_its_grace(request: pytest.FixtureRequest) -> None:
     """F37: it is migrated once, then shed."""
     clock = StillClock()
