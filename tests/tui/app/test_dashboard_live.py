@@ -63,6 +63,10 @@ def in_front(app: Dashboard, title: str) -> bool:
     return title.lower() in front(app).TITLE.lower()
 
 
+def at_least(pane: Pane, width: int, height: int) -> bool:
+    return pane.size.width > width and pane.size.height > height
+
+
 def steered(directory: Path) -> list[str]:
     return [record.event.command for record in read_journal(directory) if isinstance(record.event, Steer)]
 
@@ -193,6 +197,26 @@ def test_what_is_typed_before_a_question_is_there_is_an_answer_to_it(engine: Eng
     asyncio.run(type_ahead())
     steers = [record.event for record in read_journal(engine.directory) if isinstance(record.event, Steer)]
     assert [(steer.command, steer.argument) for steer in steers] == [("remark", "quick"), ("stop", "")], "no other key was a command"
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_each_pane_gets_the_whole_screen_and_gives_it_back(finished_run: Path, size: tuple[int, int], tmp_path: Path) -> None:
+    async def watch() -> None:
+        async with dashboard([finished_run], size, tmp_path) as (app, pilot):
+            await shows(app, "ended")
+            screen = app.screen
+            assert isinstance(screen, RunScreen)
+            for number in "1234567":
+                await pilot.press(number, "z")
+                pane = screen.pane
+                await until(partial(at_least, pane, size[0] - 6, size[1] - 6), app)
+                lines = text_of(app).splitlines()
+                assert "Help" in lines[-1], "its keys"
+                assert "●" in lines[-2], "where in the run's time it stands"
+                await pilot.press("z")
+                await until(lambda: screen.maximized is None and not at_least(screen.pane, 0, size[1] - 6), app)
+
+    asyncio.run(watch())
 
 
 def test_two_runs_are_watched_in_turn_and_tables_and_screens_leave_as_files(finished_run: Path, failed_run: Path, tmp_path: Path) -> None:

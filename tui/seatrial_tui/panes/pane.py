@@ -65,6 +65,7 @@ class Pane(Widget):
     """On its border and its tab: ``Clients``."""
     HELP: ClassVar[str]
     """What it shows and how to read it, a few lines of plain text; the keys are added from its bindings."""
+    ALLOW_MAXIMIZE = True
 
     border_title = _OnTheBorder(vars(Widget)["border_title"])
     border_subtitle = _OnTheBorder(vars(Widget)["border_subtitle"])

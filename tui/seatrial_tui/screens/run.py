@@ -57,6 +57,7 @@ class RunScreen(KeysFirst[None]):
     RunScreen #run { height: auto; }
     RunScreen.narrow #left, RunScreen.narrow #right { width: 1fr; }
     """
+    ALLOW_IN_MAXIMIZED_VIEW = "TimeSlider, KeyLine"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"pane({number})", f"To {pane.TITLE.lower()}", show=False, id=f"pane-{number}")
