@@ -289,7 +289,7 @@ class Dashboard(ThemedApp[None], Ending[None]):
     @on(OpenShell)
     def _open_shell(self, event: OpenShell) -> None:
         if not event.path.is_dir():
-            self._toast(f"{event.path} is not on this machine", "warning")
+            self._toast(f"there is no directory {event.path} here, or no more", "warning")
             return
         if not self._shell:
             self._toast(f"no shell is known (SHELL is not set): {event.path}", "warning")

@@ -15,6 +15,8 @@ from seatrial.report.prose import cells, shorten
 from seatrial_tui.lines.tones import Cell, Tone, Toned
 
 _GAP = "  "
+LEAST_STATUS = 12
+"""Cells: in fewer a longer status says nothing, so it is left out."""
 
 
 class Tab(NamedTuple):
@@ -60,7 +62,8 @@ class PaneBar(Toned):
         segments, used = self._lay_out(width, width - end, base)
         room = width - used
         if end > room:
-            status = [(shorten(text, max(0, room - len(_GAP))), tone) for text, tone in status[:1]] if room > len(_GAP) + 4 else []
+            width_left = room - len(_GAP)
+            status = [(shorten(text, width_left), tone) for text, tone in status[:1] if width_left >= min(cells(text), LEAST_STATUS)]
             end = sum(cells(text) + len(_GAP) for text, _ in status)
         segments.append(Segment(" " * max(0, width - used - end), base))
         for text, tone in status:

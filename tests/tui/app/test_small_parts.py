@@ -75,6 +75,18 @@ def test_the_bar_is_whole_where_there_is_room_short_where_there_is_less_and_numb
     assert bare.split() == ["1", "8", "2", "3", "6"]
 
 
+@pytest.mark.parametrize("width", range(35, 60))
+def test_a_status_is_readable_or_not_there(width: int) -> None:
+    async def line() -> str:
+        app = Bars()
+        async with app.run_test(size=(width, 5)) as pilot:
+            app.bar.show(TABS, "log", STATUS[1:])
+            await pilot.pause()
+            return app.line(0)
+
+    assert "…" not in asyncio.run(line())
+
+
 def test_a_click_on_a_tab_brings_it_and_one_on_the_slider_seeks() -> None:
     async def click() -> Bars:
         app = Bars()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,10 @@ def opened(run: StillRun, damage: str = "flipped") -> tuple[Host, FindingScreen]
     group = next(group for group in run.view.findings if group.first.damage == damage)
     screen = FindingScreen(run, group.group)
     return Host(screen), screen
+
+
+def stands(app: Host, said: str) -> bool:
+    return said in text_of(app)
 
 
 def words(text: str) -> str:
@@ -183,7 +188,11 @@ def test_a_finding_without_circumstances_or_evidence_is_told_as_far_as_it_is_kno
 
     async def steps(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "first seen" in text_of(app))
-        await pilot.press("e", "o")
+        for key, said in (("r", "the journal names no command"), ("e", "no evidence was kept"), ("o", "no evidence was kept")):
+            app.clear_notifications()
+            await until(pilot, lambda: "the journal" not in text_of(app) and "was kept" not in text_of(app))
+            await pilot.press(key)
+            await until(pilot, partial(stands, app, said))
         assert not app.asked
 
     drive(app, steps)

@@ -131,6 +131,24 @@ def test_a_question_fits_whatever_the_size_and_shows_its_letters(ask: Asked, siz
     drive(app, steps, size)
 
 
+@pytest.mark.parametrize("ask", [leave, sure, remark])
+def test_what_was_told_before_does_not_hide_a_question(ask: Asked) -> None:
+    app = Host(ask())
+    told = [f"told before, number {number}" for number in range(4)]
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.screen is app.inner and app.focused is not None)
+        await app.pop_screen()
+        for text in told:
+            app.notify(text)
+        await until(pilot, lambda: told[-1] in text_of(app))
+        question = ask()
+        await app.push_screen(question)
+        await until(pilot, lambda: app.screen is question and app.focused is not None and "told before" not in text_of(app))
+
+    drive(app, steps)
+
+
 def test_an_answer_is_clicked(failed_run: Path) -> None:
     app = Host(leave())
 

@@ -74,6 +74,21 @@ def test_presets_what_one_would_do_and_former_runs_are_shown(surroundings: Path,
     drive(app, steps, size)
 
 
+@pytest.mark.parametrize("size", [(40, 10), (110, 10)])
+def test_on_a_small_terminal_there_are_presets_to_choose_from(surroundings: Path, size: tuple[int, int]) -> None:
+    app = Launch()
+
+    async def steps(pilot: Pilot[tuple[str, ...] | None]) -> None:
+        await ready(pilot)
+        await until(pilot, lambda: "smoke *" in text_of(app))
+        await pilot.press("r")
+        await until(pilot, lambda: "no run yet" in text_of(app))
+        await pilot.press("p", "down")
+        await until(pilot, lambda: "many-small-files" in text_of(app))
+
+    drive(app, steps, size)
+
+
 @pytest.mark.parametrize(
     ("keys", "argv"),
     [

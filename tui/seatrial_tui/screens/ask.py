@@ -47,6 +47,10 @@ class Box(Vertical):
     Box > .wrong { color: $text-error; height: auto; }
     """
 
+    def on_mount(self) -> None:
+        # On 80 columns two of them hide what the question is about.
+        self.app.clear_notifications()
+
 
 class Choice(ModalScreen[R], Generic[R]):
     """A question with a few answers, one below the other, each with its letter. The first has the focus and is what Esc means."""

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Input, Label
 
 from seatrial.history.runs import RunSummary
-from seatrial.report.listing import described, shape_of, state_of
+from seatrial.report.listing import described, state_of
 from seatrial.report.prose import duration, moment, plain
 from seatrial_tui.lines.page import Page, Paragraph, field, heading
 from seatrial_tui.lines.signs import VERDICTS
@@ -39,7 +39,6 @@ def _run_state(run: RunSummary) -> Cell:
 PRESETS: Sequence[Column[Offer]] = (
     Column(name="preset", title="preset", cell=lambda offer: (offer.name + (" *" if offer.default else ""), Tone.HEAD), max_width=28),
     Column(name="description", title="what it is for", cell=lambda offer: described(offer.preset), max_width=120, grow=True),
-    Column(name="shape", title="what it does", cell=lambda offer: (shape_of(offer.preset), Tone.FAINT), max_width=60, priority=1),
 )
 RUNS: Sequence[Column[RunSummary]] = (
     Column(name="started", title="started (UTC)", cell=lambda run: moment(run.started_ns)[:19].replace("T", " "), max_width=19),
@@ -69,9 +68,9 @@ class ChooseScreen(KeysFirst[None]):
     ChooseScreen { layout: vertical; }
     ChooseScreen .box { border: round $panel-lighten-2; border-title-color: $text-muted; border-subtitle-color: $text-muted; padding: 0 1; }
     ChooseScreen .box:focus-within { border: round $accent; border-title-color: $accent; }
-    ChooseScreen #upper { height: 3fr; layout: vertical; }
-    ChooseScreen.wide #upper { layout: horizontal; }
-    ChooseScreen #presets { height: 1fr; }
+    ChooseScreen #upper { height: 3fr; min-height: 9; layout: vertical; }
+    ChooseScreen.wide #upper { layout: horizontal; min-height: 5; }
+    ChooseScreen #presets { height: 1fr; min-height: 5; }
     ChooseScreen #about { height: 1fr; }
     ChooseScreen.wide #presets { width: 5fr; }
     ChooseScreen.wide #about { width: 4fr; }

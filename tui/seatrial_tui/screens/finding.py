@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -99,11 +100,20 @@ class FindingScreen(KeysFirst[None]):
     def action_copy_command(self) -> None:
         if self._story is not None and self._story.again:
             self.post_message(CopyText(self._story.again, self._story.again))
+        else:
+            self.notify("the journal names no command", timeout=2, markup=False)
 
     def action_copy_evidence(self) -> None:
-        if self._story is not None and self._story.evidence is not None:
-            self.post_message(CopyText(str(self._story.evidence), str(self._story.evidence)))
+        if evidence := self._evidence():
+            self.post_message(CopyText(str(evidence), str(evidence)))
 
     def action_shell(self) -> None:
-        if self._story is not None and self._story.evidence is not None:
-            self.post_message(OpenShell(self._story.evidence))
+        if evidence := self._evidence():
+            self.post_message(OpenShell(evidence))
+
+    def _evidence(self) -> Path | None:
+        """Where it lies; the person is told where there is none."""
+        evidence = self._story.evidence if self._story is not None else None
+        if evidence is None:
+            self.notify("no evidence was kept of this finding", timeout=2, markup=False)
+        return evidence
