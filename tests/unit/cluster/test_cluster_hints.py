@@ -290,7 +290,7 @@ def test_a_full_batch_goes_at_once_and_stop_sends_the_rest() -> None:
     waiting.start()
     for number in range(3):
         waiting.enqueue("A", Item(f"k{number}", 1, version=1))
-    assert eventually(lambda: counters.get("read_repair_batched") == 2)
+    assert eventually(lambda: counters.get("read_repair_batched") == 2, timeout_s=60)
     waiting.stop()
     waiting.stop()
     assert counters.get("read_repair_batched") == 3
@@ -329,4 +329,4 @@ def test_a_batched_repair_heals_a_replica(make: Make) -> None:
     last.debug_drop_local(key)
     primary.get(key)
     assert eventually(lambda: last.local_contains(key), timeout_s=60)
-    assert eventually(lambda: primary.metrics().read_repair_batched > 0)
+    assert eventually(lambda: primary.metrics().read_repair_batched > 0, timeout_s=60)

@@ -250,7 +250,7 @@ def test_a_listener_that_could_not_start_a_thread_serves_on(
         except (OSError, http.client.HTTPException):
             return False
 
-    assert eventually(serves)
+    assert eventually(serves, timeout_s=60)
     assert capsys.readouterr().err == ""
 
 

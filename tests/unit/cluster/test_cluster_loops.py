@@ -154,7 +154,7 @@ def test_a_stream_of_events_begins_with_a_heartbeat_and_goes_on_live() -> None:
         node.add_peer("peer:1")
         first = events.get(timeout=60)
         seen: list[Event | None] = []
-        assert eventually(lambda: clock.advance(1.0) or seen.append(events.get(timeout=0.05)) or seen[-1])
+        assert eventually(lambda: clock.advance(1.0) or seen.append(events.get(timeout=0.05)) or seen[-1], timeout_s=60)
         beat = seen[-1]
         assert first is not None
         assert beat is not None

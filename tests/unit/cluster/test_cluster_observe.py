@@ -132,7 +132,7 @@ def test_a_heartbeat_event_comes_every_second() -> None:
         assert events.get(timeout=0.05) is None
         beats: list[Any] = []
         for _ in range(2):
-            assert eventually(lambda: clock.advance(0.25) or beats.append(events.get(timeout=0.02)) or beats[-1])
+            assert eventually(lambda: clock.advance(0.25) or beats.append(events.get(timeout=0.02)) or beats[-1], timeout_s=60)
         assert clock.monotonic_s() > 1.99
         beat = beats[-1]
         assert beat.type == "heartbeat"

@@ -60,8 +60,8 @@ def test_a_newcomer_gets_its_share_of_many_keys(start: Start) -> None:
     wanted = {name: sum(owner == name for owner in share.values()) for name in "ABC"}
     assert wanted["C"] > 0
     assert max(wanted.values()) < 0.8 * len(keys)
-    assert eventually(lambda: [node.count() for node in (a, b, c)] == [wanted[name] for name in "ABC"], timeout_s=30)
-    assert eventually(lambda: total([a, b, c], "rebalanced_keys") >= wanted["C"])
+    assert eventually(lambda: [node.count() for node in (a, b, c)] == [wanted[name] for name in "ABC"], timeout_s=60)
+    assert eventually(lambda: total([a, b, c], "rebalanced_keys") >= wanted["C"], timeout_s=60)
 
 
 def test_one_worker_with_small_batches_is_throttled_over_sockets(start: Start) -> None:
@@ -70,8 +70,8 @@ def test_one_worker_with_small_batches_is_throttled_over_sockets(start: Start) -
     a, b = group(start, "AB", **options)
     fill(a, "throttle-", 400)
     c = join(start, "C", [a, b], **options)
-    assert eventually(lambda: total([a, b], "rebalance_throttle") > 0, timeout_s=30)
-    assert eventually(lambda: a.count() + b.count() + c.count() == 400 and c.count() > 0, timeout_s=30)
+    assert eventually(lambda: total([a, b], "rebalance_throttle") > 0, timeout_s=60)
+    assert eventually(lambda: a.count() + b.count() + c.count() == 400 and c.count() > 0, timeout_s=60)
 
 
 def test_keys_of_a_node_that_was_removed_are_replicated_anew(start: Start) -> None:
@@ -81,8 +81,8 @@ def test_keys_of_a_node_that_was_removed_are_replicated_anew(start: Start) -> No
     keys = fill(a, "leave-", 60)
     for node in (a, b):
         node.membership.remove("C")
-    assert eventually(lambda: all(node.local_contains(key) for node in (a, b) for key in keys), timeout_s=30)
-    assert eventually(lambda: total([a, b], "rebalanced_keys") > 0)
+    assert eventually(lambda: all(node.local_contains(key) for node in (a, b) for key in keys), timeout_s=60)
+    assert eventually(lambda: total([a, b], "rebalanced_keys") > 0, timeout_s=60)
 
 
 def test_a_joining_replica_is_filled(start: Start) -> None:
@@ -92,9 +92,9 @@ def test_a_joining_replica_is_filled(start: Start) -> None:
     c = join(start, "C", [a, b], replication=2)
     wanted = {key for key in keys if c.is_owner(key)}
     assert wanted
-    assert eventually(lambda: {item.key for item in c.list()} == wanted, timeout_s=30)
+    assert eventually(lambda: {item.key for item in c.list()} == wanted, timeout_s=60)
     # What B owns no more goes to its primary, which hands it to C as well: that may be earlier than the primary's own round.
-    assert eventually(lambda: total([a, b], "rebalanced_replica_diff") > 0)
+    assert eventually(lambda: total([a, b], "rebalanced_replica_diff") > 0, timeout_s=60)
 
 
 def test_a_limit_per_tick_is_counted_and_everything_comes_in_the_end(start: Start) -> None:
@@ -103,6 +103,6 @@ def test_a_limit_per_tick_is_counted_and_everything_comes_in_the_end(start: Star
     a, b = group(start, "AB", **options)
     keys = fill(a, "limited-", 40)
     c = join(start, "C", [a, b], **options)
-    assert eventually(lambda: total([a, b], "rebalance_replica_diff_throttle") > 0, timeout_s=30)
+    assert eventually(lambda: total([a, b], "rebalance_replica_diff_throttle") > 0, timeout_s=60)
     wanted = {key for key in keys if c.is_owner(key)}
-    assert eventually(lambda: {item.key for item in c.list()} == wanted, timeout_s=30)
+    assert eventually(lambda: {item.key for item in c.list()} == wanted, timeout_s=60)
