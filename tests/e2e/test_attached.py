@@ -260,7 +260,7 @@ def test_clients_come_go_and_take_a_snapshot_when_told_and_the_run_passes(place:
     words = goes.rsplit("-", 5)[0]
     for client in (stays, goes):
         run.wait_for(Result, client=client)
-    assert "chaos; 2 clients" in tell(place, run, "status")
+    assert "chaos; clients 2" in tell(place, run, "status")
     assert "no client is called 'nobody'" in refused(place, run, "snapshot", "nobody")
 
     assert words in tell(place, run, "snapshot", words)
@@ -278,7 +278,7 @@ def test_clients_come_go_and_take_a_snapshot_when_told_and_the_run_passes(place:
     tell(place, run, "remove-client", stays)
     run.wait_for(ClientLeft, client=stays)
     assert "the last client" in refused(place, run, "remove-client", newcomer)
-    assert "chaos; 1 clients" in tell(place, run, "status")
+    assert "chaos; clients 1" in tell(place, run, "status")
     tell(place, run, "stop")
 
     end = ended(place, run)
