@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import Enum
 
+from seatrial.consistency import Consistency, required_acks
 
-class Consistency(IntEnum):
-    """How many owners a read or a write needs; ``str`` is the name."""
-
-    ONE = 0
-    QUORUM = 1
-    ALL = 2
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def required_acks(total: int, level: Consistency) -> int:
-    """Owners of ``total`` that ``level`` needs."""
-    if level == Consistency.QUORUM:
-        return total // 2 + 1
-    return total if level == Consistency.ALL else 1
+__all__ = ["ApplyResult", "Consistency", "required_acks"]
 
 
 class ApplyResult(Enum):

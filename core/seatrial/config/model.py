@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from seatrial.consistency import Consistency, required_acks
+
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 UNIT_BYTES, UNIT_SECONDS = "bytes", "seconds"
@@ -170,11 +172,6 @@ ConsistencyName = Literal["one", "quorum", "all"]
 Nodes = Annotated[int, Meta(ge=1, le=32)]
 
 
-def _owners(replication: int, level: ConsistencyName) -> int:
-    """How many owners of a key ``level`` asks for."""
-    return {"one": 1, "quorum": replication // 2 + 1, "all": replication}[level]
-
-
 class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     """The embedded target's server."""
 
@@ -212,7 +209,7 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
     @property
     def acks(self) -> int:
         """How many owners hold what was acknowledged."""
-        return _owners(self.replication, self.write_consistency)
+        return required_acks(self.replication, Consistency[self.write_consistency.upper()])
 
     def __post_init__(self) -> None:
         if self.store == "cluster":
@@ -236,7 +233,7 @@ class EmbeddedSettings(Settings, frozen=True, kw_only=True):
 
     def _check_split(self) -> None:
         """The rest must be a majority, and go on: acknowledge writes, answer reads, and be sure of what is not there."""
-        answers = _owners(self.replication, self.read_consistency)
+        answers = required_acks(self.replication, Consistency[self.read_consistency.upper()])
         bearable = max(0, min((self.nodes - 1) // 2, self.replication - self.acks, self.replication - answers, self.acks - 1))
         if self.split_nodes > bearable:
             raise Misfit(

@@ -17,7 +17,6 @@ from dataclasses import replace
 from seatrial.clock import Clock
 from seatrial.cluster import Chaos, Consistency, DistMemory, InProcessTransport, Membership, Node, Ring, required_acks
 from seatrial.cluster.attempts import attempt
-from seatrial.config.model import ConsistencyName
 from seatrial.errors import UsageError
 from seatrial.history.frames import ClusterFrame, NodeChange, NodeFrame
 from seatrial.targets.embedded.server.clusterparts import Calls, Slot, Totals, seen_of
@@ -25,7 +24,6 @@ from seatrial.targets.embedded.server.config import ClusterConfig, NodeOrder
 from seatrial.targets.embedded.server.log import ServerLog
 from seatrial.targets.embedded.server.store import UnknownNode
 
-_LEVELS: dict[ConsistencyName, Consistency] = {"one": Consistency.ONE, "quorum": Consistency.QUORUM, "all": Consistency.ALL}
 _CHANGES_KEPT = 64
 """Of node states, for whoever asks: it asks once a second."""
 _AGAIN_S = 0.1
@@ -57,7 +55,7 @@ class ClusterNodes:
                 f"a replication of {config.replication} needs as many nodes, and there are {config.nodes}", where="embedded.replication"
             )
         self.config = config
-        self.write_level, self.read_level = _LEVELS[config.write_consistency], _LEVELS[config.read_consistency]
+        self.write_level, self.read_level = Consistency[config.write_consistency.upper()], Consistency[config.read_consistency.upper()]
         self.acks = required_acks(config.replication, self.write_level)
         """How many owners hold what was acknowledged."""
         self.answers = required_acks(config.replication, self.read_level)
