@@ -12,9 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from seatrial.cluster import ChaosDropError, DrainingError, Item
+from seatrial.cluster import ChaosDropError, DistMemory, DrainingError, Item
 from seatrial.config.model import EmbeddedSettings, Preset
 from seatrial.errors import UsageError
+from seatrial.history.frames import ClusterFrame
 from seatrial.targets.embedded.server.clusternodes import _LOOPS, ClusterNodes
 from seatrial.targets.embedded.server.clusterstore import VALUE_BYTES, ClusterStore, Unreachable
 from seatrial.targets.embedded.server.config import NodeOrder
@@ -256,6 +257,25 @@ def test_a_node_that_has_yet_to_be_refilled_proves_nothing(monkeypatch: pytest.M
                 assert whole(store, DATA, name) == blobs[name]
 
 
+def test_what_nodes_have_counted_does_not_sink_while_one_of_them_is_being_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks takes the difference to the last time for news."""
+    with closing(cluster_store(nodes=3)) as store:
+        take_away(store, "down", "n1")
+        fill(store, 10)
+        before = store.frame()
+        assert before.hints_queued > 0
+        stop, meanwhile = DistMemory.stop, list[ClusterFrame]()
+
+        def look_and_stop(node: DistMemory, timeout: float | None = None) -> None:
+            meanwhile.append(store.frame())
+            stop(node, timeout)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(DistMemory, "stop", look_and_stop)
+            take_away(store, "down", "n2", "n3")
+        assert [frame.hints_queued for frame in (*meanwhile, store.frame())] == [before.hints_queued] * 3
+
+
 @pytest.mark.usefixtures("no_auto_sync")
 def test_a_copy_that_is_lacking_is_put_back_by_a_read() -> None:
     with closing(cluster_store()) as store:
@@ -350,6 +370,9 @@ def test_a_head_that_may_be_there_keeps_its_parts(monkeypatch: pytest.MonkeyPatc
         assert whole(store, DATA, name) == data
         with pytest.raises(ExistingBlob):
             store.put(DATA, name, pieces(data))
+        assert store.stats().stored_bytes == len(data)
+        store.delete(DATA, name)
+        assert store.stats().stored_bytes == 0, "what was counted is given back, and no more"
 
 
 class DroppingCluster(ClusterStore):

@@ -90,7 +90,7 @@ class ClusterStore:
         if self._find(_CREATED) is None:
             raise MissingBlob
         upload = _Upload(secrets.token_bytes(16))
-        tried = committed = False
+        tried = False
         try:
             inline = self._take(upload, chunks)
             key, head = _head_key(blob_type, name), _HEAD.pack(upload.size, len(upload.parts), upload.id) + inline
@@ -100,15 +100,14 @@ class ClusterStore:
                     raise ExistingBlob
                 tried = True
                 self._write(key, head)
-            committed = True
         finally:
             if not tried:  # else it may be there, whatever is raised, and what it consists of must stay
                 self._discard(upload.parts)
             with self._lock:
                 self._arriving -= upload.size
-                if committed:
+                if tried:
                     self._stored += upload.size
-                if not tried:
+                else:
                     for owner, taken in upload.reserved.items():
                         self._used[owner] -= taken
         return upload.size
