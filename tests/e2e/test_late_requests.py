@@ -59,7 +59,7 @@ def test_a_garbage_collection_asked_for_as_the_last_client_leaves_has_its_result
                 answers.append(request(harness.history.directory, "gc"))
             leave(ctx)
 
-        harness.engine.leave = ask_and_leave  # type: ignore[method-assign]
+        harness.engine.leave = ask_and_leave  # type: ignore[method-assign]  # the moment to ask at
 
     ended = run_trial(tmp_path, before_verify=ask_before_anybody_leaves)
     assert answers == ["a garbage collection was asked for"]
