@@ -44,9 +44,9 @@ _LOOPS = {
 class ClusterNodes:
     """``n1``, ``n2``, ... with one ring.
 
-    Threading: any thread. ``_lock`` guards the slots (replaced whole, read without it), the changes, the totals and the threads that refill
-    and drain; it is not held while a node is made, stopped, drained or refilled. ``_changing`` lets one order at a time begin, and guards
-    ``_split``.
+    Threading: any thread. ``_lock`` guards the slots (replaced whole, read without it), the changes, the totals, the nodes that are being
+    stopped and not in the totals yet, and the threads that refill and drain; it is not held while a node is made, stopped, drained or
+    refilled. ``_changing`` lets one order at a time begin, and guards ``_split``.
     """
 
     def __init__(self, config: ClusterConfig, log: ServerLog, clock: Clock) -> None:
@@ -66,6 +66,7 @@ class ClusterNodes:
         self._changes: deque[NodeChange] = deque(maxlen=_CHANGES_KEPT)
         self._changed = 0
         self._totals = Totals()
+        self._ending: list[DistMemory] = []
         self._at_work: list[threading.Thread] = []
         self._calls = Calls()
         self._chaos, self._split = Chaos(clock=clock), frozenset[str]()
@@ -148,14 +149,13 @@ class ClusterNodes:
 
     def frame(self, used: dict[str, int]) -> ClusterFrame:
         """How it stands; ``used`` are the bytes that are reserved on each node."""
-        slots = self.slots()
         places = [entry.rpartition(":")[2] for entry in self._ring.vnode_hashes()]
+        with self._lock:
+            slots, changes = self.slots(), list(self._changes)
+            totals, ending = replace(self._totals), list(self._ending)
         running = [slot.node for slot in slots if slot.node is not None]
         seen = seen_of([slot for slot in slots if slot.reachable is not None])
-        with self._lock:
-            totals = replace(self._totals)
-            changes = list(self._changes)
-        for node in running:
+        for node in (*running, *ending):
             totals.add(node.metrics())
         return ClusterFrame(
             nodes=[
@@ -227,10 +227,13 @@ class ClusterNodes:
 
     def _end(self, down: Slot, node: DistMemory, detail: str) -> None:
         self._transport.unregister(down.name)
-        self._set(down, detail)
+        with self._lock:
+            self._put(down, detail)
+            self._ending.append(node)
         self._cut(self._split - {down.name})
         node.stop(_STOP_S)
         with self._lock:
+            self._ending.remove(node)
             self._totals.add(node.metrics())
 
     def _work(self, work: Callable[[Slot, DistMemory], None], slot: Slot, node: DistMemory) -> None:
