@@ -1,4 +1,4 @@
-"""What deserves a toast: new findings, a server that died, the end. Only what happens while somebody looks."""
+"""What deserves a toast: a run that cannot be read, and what happens while somebody looks: new findings, a server that died, the end."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class News:
         self._known: set[str] = set()
         self._died_ns = 0
         self._ended = False
+        self._problem = ""
 
     def of(self, moment: Moment) -> list[Item]:
         """What is new in this moment; nothing for what happened before the first one, or in a run that is played."""
@@ -34,9 +35,12 @@ class News:
             self._since_ns = moment.now_ns
             self._ended = view.end is not None
         told: list[Item] = []
+        if moment.problem != self._problem:
+            self._problem = moment.problem
+            told = [Item(moment.problem, grave=True)]
         if moment.live or not self._ended:
             fresh = [group for group in view.findings if group.group not in self._known and group.first_ns >= self._since_ns]
-            told = [Item(f"{group.verdict.name}: {group.first.message}", group.verdict is Verdict.FAIL) for group in fresh[:MOST_AT_ONCE]]
+            told += [Item(f"{group.verdict.name}: {group.first.message}", group.verdict is Verdict.FAIL) for group in fresh[:MOST_AT_ONCE]]
             if len(fresh) > MOST_AT_ONCE:
                 told.append(Item(f"and {plural(len(fresh) - MOST_AT_ONCE, 'further finding')}", grave=True))
         self._known = {group.group for group in view.findings}

@@ -156,6 +156,14 @@ def test_news_are_what_happens_while_somebody_looks() -> None:
     assert news.of(Moment(view=RunView(seq=3, server=died), live=True, now_ns=401)) == []
 
 
+def test_a_journal_that_cannot_be_read_is_news_once_also_of_a_run_that_is_over() -> None:
+    news = News()
+    assert news.of(Moment(view=RunView(seq=1), now_ns=100)) == []
+    broken = Moment(view=RunView(seq=1), now_ns=100, problem="journal-000001.jsonl line 83: [x] cannot be decoded")
+    assert news.of(broken) == [("journal-000001.jsonl line 83: [x] cannot be decoded", True)]
+    assert news.of(broken) == []
+
+
 def test_the_end_of_a_run_is_news_once_and_never_of_one_that_had_ended(finished_run: Path) -> None:
     last = moment_of(finished_run)
     assert last.view.end is not None

@@ -186,6 +186,9 @@ def test_an_aborted_run_and_a_run_that_cannot_be_read_say_why() -> None:
     shown(pane(), [aborted], (92, 24), "■ ABORTED  exit code 130: second Ctrl-C", "chaos ■")
     broken = msgspec.structs.replace(aborted, problem="journal-000002.jsonl: [line 7] is damaged")
     shown(pane(), [broken], (92, 24), "journal-000002.jsonl: [line 7] is damaged")
+    cut = msgspec.structs.replace(told(CHAOS), live=False, problem="journal-000002.jsonl: [line 7] is damaged")
+    cut = msgspec.structs.replace(cut, end_ns=cut.end_ns + 100 * SECOND_NS)
+    assert "PASS" not in shown(pane(), [cut], (92, 24), "[line 7] is damaged", "? INCONCLUSIVE")
 
 
 @pytest.mark.parametrize("compact", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from seatrial.errors import UsageError
 from seatrial_tui.theming.shelf import DEFAULT, Shelf, load_themes
 from seatrial_tui.theming.theme_file import COLOURS, read_theme
 from seatrial_tui.theming.themed import ThemedApp
-from tests.support.waiting import soon
+from tests.support.waiting import eventually, soon
 
 BUILT_IN = load_themes([builtin("themes")])
 GOOD = builtin("themes").joinpath("dark.toml").read_text(encoding="utf-8")
@@ -168,6 +169,19 @@ def test_a_saved_change_of_the_theme_is_worn_and_a_broken_one_leaves_the_last_go
             await soon(lambda: "other" in app.available_themes)
 
     asyncio.run(wear())
+
+
+def test_a_broken_theme_is_told_once_and_again_when_it_is_saved_again(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("name")
+    with closing(shelf(tmp_path)) as themes:
+        assert len(themes.current.problems) == 1
+        themes.watch()
+        assert eventually(themes._unsure.is_set)
+        assert themes.take() is None
+        broken.write_text("name")
+        assert eventually(lambda: themes.take() is not None)
+        assert len(themes.current.problems) == 1
 
 
 def test_a_theme_that_is_not_there_is_told_and_the_default_worn(tmp_path: Path) -> None:

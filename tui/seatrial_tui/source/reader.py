@@ -345,7 +345,8 @@ class RunReader:
             self._problems[f"{gap.where}: {gap}"] = None
 
     def _problem(self) -> str:
-        return "; ".join(self._problems)
+        """Without the run's directory before the file: where there is little room the reason would have none."""
+        return "; ".join(self._problems).replace(f"{self._directory}/", "")
 
 
 def _same(one: Moment, other: Moment) -> bool:

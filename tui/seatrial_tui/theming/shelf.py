@@ -83,7 +83,7 @@ class Shelf:
         """``folders`` are the built-in one and the user's where not given. Reads at once, watches from ``watch`` on."""
         self._folders = [builtin("themes"), user_folder()] if folders is None else list(folders)
         self.current = load_themes(self._folders)
-        self._changed, self._stop = threading.Event(), threading.Event()
+        self._unsure, self._changed, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def watch(self) -> None:
@@ -95,11 +95,13 @@ class Shelf:
 
     def take(self) -> Themes | None:
         """The themes, where a file has changed since the last call."""
-        if not self._changed.is_set():
+        changed = self._changed.is_set()
+        if not changed and not self._unsure.is_set():
             return None
         self._changed.clear()
-        self.current = load_themes(self._folders)
-        return self.current
+        self._unsure.clear()
+        former, self.current = self.current, load_themes(self._folders)
+        return self.current if changed or self.current != former else None
 
     def close(self) -> None:
         """Watch no longer. Idempotent."""
@@ -120,6 +122,8 @@ class Shelf:
             stop_event=self._stop,
             ignore_permission_denied=True,
         ):
-            if changes or unsure:  # what has changed between the reading and now was seen by nobody
+            if changes:
                 self._changed.set()
+            elif unsure:  # what has changed between the reading and now was seen by nobody
+                self._unsure.set()
             unsure = False

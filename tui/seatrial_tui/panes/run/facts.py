@@ -42,8 +42,11 @@ def subject(view: RunView) -> Cell:
 
 
 def verdict(shown: Moment) -> Cell:
-    """Word and sign; what is expected of a preset off contract is no alarm, and a run that broke off has not passed."""
-    view, broke = shown.view, broken_off(shown)
+    """Word and sign; what is expected of a preset off contract is no alarm, and a run that broke off has not passed, nor has one that
+    cannot be read to its end.
+    """
+    view = shown.view
+    broke = broken_off(shown) or (bool(shown.problem) and not shown.live and view.end is None)
     if not view.seq:
         return ""
     worst = Verdict.worst((view.verdict, Verdict.INCONCLUSIVE)) if broke else view.verdict
