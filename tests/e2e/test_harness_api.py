@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -15,7 +16,7 @@ import seatrial
 from seatrial import ActionName, Context, HarnessSettings, TestHarness, new_client_context, new_client_contexts, unwrap_context
 from seatrial.config.model import ActionOptions, DeleteFilesOptions, Preset, WriteOptions
 from seatrial.context import Client
-from seatrial.errors import ClientNotFoundError, UsageError
+from seatrial.errors import ClientNotFoundError, NoSpaceError, UsageError
 from seatrial.harness.liveness import with_snapshot
 
 OPTIONS = ActionOptions(
@@ -131,6 +132,30 @@ def test_storage_statistics_have_the_references_form(harness: TestHarness) -> No
     assert file.name.startswith("multiclient_embedded_cache_dir_usage_")
     rows = json.loads(file.read_text())
     assert all(set(row) == {"path", "size"} for row in rows)
+
+
+def test_statistics_hold_what_has_just_been_done(harness: TestHarness, ctx: Context) -> None:
+    for times in range(1, 4):
+        harness.engine.exec_action(ctx, "list-snapshots")
+        assert {row.action: row.ok for row in harness.engine.statistics().actions}["list-snapshots"] == times
+
+
+def test_shutdown_takes_one_more_snapshot_of_who_wrote_some_of_what_it_was_to_write(tmp_path: Path, ctx: Context) -> None:
+    settings = HarnessSettings(runs_dir=tmp_path / "runs", repo_path_prefix=tmp_path / "prefix", preset=Preset(options=OPTIONS))
+    with TestHarness(ctx, settings) as harness:
+        harness.engine.exec_action(ctx, "write-random-files")
+        harness.engine.exec_action(ctx, "snapshot-root")
+        write = harness.engine.scene.writer.write_random_files
+
+        def write_and_fail(*args: Any) -> dict[str, Any]:
+            write(*args)
+            raise NoSpaceError("the disk is full")
+
+        harness.engine.scene.writer.write_random_files = write_and_fail  # type: ignore[method-assign]  # the disk fills up on its way
+        with pytest.raises(NoSpaceError):
+            harness.engine.exec_action(ctx, "write-random-files")
+    with TestHarness(new_client_context(), settings) as again:
+        assert again.history.ledger.live_count == 2
 
 
 def test_shutdown_takes_one_more_snapshot_of_who_wrote_and_metadata_survives(tmp_path: Path, ctx: Context) -> None:

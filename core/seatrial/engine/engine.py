@@ -189,6 +189,8 @@ class Engine:
             return ActionOut(op=turn.op, noop=True)
         except Exception as raised:
             error = _whose_time_is_up(raised, ctx)
+            if action.name in WRITES and turn.invoked:
+                slot.wrote_since_snapshot = True  # some of it
             failure = classify(error, mutates=action.mutates and turn.invoked)
             self._write_result(action, turn, began_s, failure.done, failure=failure)
             self.scene.checker.report(

@@ -245,7 +245,7 @@ class TestHarness:
             restores=marked_directory(self.base / "restores"),
         )
         gate = Gate(self.plan.preset.in_flight or actions_at_a_time(traits))
-        return Engine(self.plan, scene, gate, history.view, self.clock)
+        return Engine(self.plan, scene, gate, partial(history.view, force=True), self.clock)
 
     def _recover(self, ctx: Context) -> None:
         """Hold what earlier runs have left against what the repository has, before anybody acts."""
