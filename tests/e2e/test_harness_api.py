@@ -140,7 +140,7 @@ def test_statistics_hold_what_has_just_been_done(harness: TestHarness, ctx: Cont
         assert {row.action: row.ok for row in harness.engine.statistics().actions}["list-snapshots"] == times
 
 
-def test_shutdown_takes_one_more_snapshot_of_who_wrote_some_of_what_it_was_to_write(tmp_path: Path, ctx: Context) -> None:
+def test_shutdown_takes_one_more_snapshot_of_who_wrote_some_of_it(tmp_path: Path, ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = HarnessSettings(runs_dir=tmp_path / "runs", repo_path_prefix=tmp_path / "prefix", preset=Preset(options=OPTIONS))
     with TestHarness(ctx, settings) as harness:
         harness.engine.exec_action(ctx, "write-random-files")
@@ -151,7 +151,7 @@ def test_shutdown_takes_one_more_snapshot_of_who_wrote_some_of_what_it_was_to_wr
             write(*args)
             raise NoSpaceError("the disk is full")
 
-        harness.engine.scene.writer.write_random_files = write_and_fail  # type: ignore[method-assign]  # the disk fills up on its way
+        monkeypatch.setattr(harness.engine.scene.writer, "write_random_files", write_and_fail)
         with pytest.raises(NoSpaceError):
             harness.engine.exec_action(ctx, "write-random-files")
     with TestHarness(new_client_context(), settings) as again:
