@@ -58,10 +58,14 @@ class MultiClientSnapshotter:
         return self._members.get(ctx).directory
 
     def reconnect(self, ctx: Context) -> None:
-        """Close the client's connection and open a new one."""
+        """Close the client's connection and open a new one. Where that fails the client is forgotten, and its next action connects it."""
         user, member = unwrap_context(ctx).id, self._members.get(ctx)
         member.snapshotter.disconnect_client(user)
-        member.snapshotter.connect_client(self._server.server_fingerprint(), user)
+        try:
+            member.snapshotter.connect_client(self._server.server_fingerprint(), user)
+        except BaseException:
+            self.cleanup_client(ctx)
+            raise
 
     def program(self, ctx: Context) -> str:
         """Name and version of what acts as the context's client; empty where the target does not tell."""
