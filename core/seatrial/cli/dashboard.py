@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from codecs import lookup
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +20,12 @@ WHERE = "seatrial_tui.command"
 
 
 def has_screen() -> bool:
-    """Whether a dashboard can be shown here: somebody sees it, somebody's keys reach it, and the terminal is more than a typewriter."""
-    return os.environ.get("TERM") != "dumb" and all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    """Whether a dashboard can be shown here: somebody sees it, somebody's keys reach it, the terminal is more than a typewriter and
+    has the signs that it is drawn with.
+    """
+    if os.environ.get("TERM") == "dumb" or not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        return False
+    return lookup(sys.stdout.encoding).name.startswith("utf")
 
 
 def dashboard() -> Callable[[Sequence[Path], EngineProcess | None, UiSettings], ExitCode]:

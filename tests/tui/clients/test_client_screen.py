@@ -70,6 +70,17 @@ def test_facts_and_timeline_are_told_newest_first(size: tuple[int, int]) -> None
     on_stage(screen, act, size)
 
 
+def test_on_a_small_terminal_there_is_room_for_what_it_did() -> None:
+    run = _run()
+    screen = ClientScreen(run, client_id(0))
+
+    async def act(app: Stage, pilot: Pilot[None]) -> None:
+        await until(lambda: sum(line[1:3].isdigit() and ":" in line[:4] for line in app.lines) >= 2)
+        assert "brave-otter-0" in app.text
+
+    on_stage(screen, act, (40, 10))
+
+
 def test_what_is_under_way_grows_older_and_new_actions_come_in_at_the_top() -> None:
     run = _run()
     screen = ClientScreen(run, client_id(0))

@@ -48,7 +48,10 @@ class ClientScreen(KeysFirst[None]):
     ClientScreen > #facts { border: round $panel-lighten-2; border-title-color: $text-muted; padding: 0 1; }
     ClientScreen > LineTable { padding: 0 1; }
     ClientScreen > #detail { height: 3; border-top: solid $panel-lighten-2; padding: 0 1; color: $text-muted; }
+    ClientScreen.-low > #facts { max-height: 4; }
+    ClientScreen.-low > #detail { display: none; }
     """
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "leave", "Back", id="client-back"),
         Binding("left_square_bracket", "step(-1)", "Previous", id="client-previous"),
