@@ -10,16 +10,11 @@ import pytest
 
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.cluster import Chaos, Consistency, DistMemory, GossipMember, NodeState, allocate_port, http_server
-from tests.support.cluster_http import Start, ask, starter, two
+from tests.support.cluster_http import Start, ask, two
 from tests.support.driven_clock import DrivenClock
 from tests.support.waiting import eventually
 
 DAY_S = 86_400.0
-
-
-@pytest.fixture
-def start(request: pytest.FixtureRequest) -> Start:
-    return starter(request)
 
 
 def three(start: Start, bare: bool = False, **options: Any) -> list[DistMemory]:

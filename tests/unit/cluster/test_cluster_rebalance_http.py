@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from seatrial.cluster import DistMemory, Node, allocate_port
-from tests.support.cluster_http import Start, starter
+from tests.support.cluster_http import Start
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def start(request: pytest.FixtureRequest) -> Start:
-    return starter(request)
 
 
 def group(start: Start, names: str, **options: Any) -> list[DistMemory]:

@@ -10,14 +10,9 @@ from typing import Any
 import pytest
 
 from seatrial.cluster import DistMemory, GossipMember, HTTPLimits, HTTPTransport, Item
-from tests.support.cluster_http import Start, starter
+from tests.support.cluster_http import Start
 
 JSON = b"application/json; charset=utf-8"
-
-
-@pytest.fixture
-def start(request: pytest.FixtureRequest) -> Start:
-    return starter(request)
 
 
 class Peer:
