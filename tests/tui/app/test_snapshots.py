@@ -37,7 +37,7 @@ EXPECTED = {
     "server": "stopped",
     "statistics": "snapshot-root",
     "cache": "cache",
-    "directories": "not on this host",
+    "directories": "not there now",
 }
 """A word that each pane must have shown before it is pictured."""
 

@@ -90,8 +90,8 @@ def test_a_path_that_is_not_on_this_host_says_so_also_for_a_finished_run() -> No
 
     async def act(app: Stage, pilot: Pilot[None]) -> None:
         made.show(moment)  # once: a moment of the past stands still
-        text = await until(pilot, lambda: app.text, lambda text: text.count("not on this host") == 2)
-        assert text.count("not on this host") == 2  # in the table, and in the selected one's details
+        text = await until(pilot, lambda: app.text, lambda text: text.count("not there now") == 2)
+        assert text.count("not there now") == 2  # in the table, and in the selected one's details
 
     made = pane()
     on_stage(made, (140, 24), act)

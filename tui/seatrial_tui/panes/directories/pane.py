@@ -128,7 +128,7 @@ watched only while the run goes on and this pane is seen."""
         """All of the path, and what the table has no room for."""
         told: list[tuple[int, Line]] = [(0, [size_of(row)]), (2, [(row.told, Tone.FAINT)])]
         if not row.here:
-            told.append((1, [("not on this host", Tone.WARN)]))
+            told.append((1, [("not there now", Tone.WARN)]))
         elif row.change is not None:
             told.append((1, [f"{change_name(row.change)}, {duration(row.change_ago_s)} ago"]))
         elif self._moment.live:

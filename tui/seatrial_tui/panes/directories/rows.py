@@ -93,7 +93,7 @@ def size_of(row: DirectoryRow) -> Cell:
 def change_of(row: DirectoryRow) -> Cell:
     """What changed last, and how long ago."""
     if not row.here:
-        return "not on this host", Tone.FAINT
+        return "not there now", Tone.FAINT
     if row.change is None:
         return "", Tone.FAINT
     return f"{duration(row.change_ago_s)} ago  {change_name(row.change)}", Tone.PLAIN if row.change_ago_s < 10 else Tone.FAINT

@@ -52,7 +52,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     changes: Mapping[str, Change] = {}
     """By directory."""
     missing: frozenset[str] = frozenset()
-    """Directories that are not on this host."""
+    """Directories that are not there: not yet, no more, or of a run on another host."""
     problem: str = ""
     """Why nothing is watched; empty where all is well."""
 
