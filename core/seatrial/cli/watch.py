@@ -29,7 +29,7 @@ def watch(runs: tuple[str, ...], theme: str | None, config_file: Path | None, ru
         raise UsageError(
             "the dashboard needs a terminal that shows UTF-8",
             where="seatrial watch",
-            remedy="`seatrial report RUN` tells what is known of a run in text",
+            remedy="`seatrial report RUN` tells what is known of a run in text; a terminal is one that shows UTF-8",
         )
     ui = load(config_file, [f"ui.theme={theme}"] if theme else ()).config.ui
     return dashboard()(tuple(directories), None, ui)
