@@ -27,7 +27,7 @@ def watch(runs: tuple[str, ...], theme: str | None, config_file: Path | None, ru
     directories = dict.fromkeys(run_directory(run, runs_dir) for run in runs or (LAST,))
     if not has_screen():
         raise UsageError(
-            "the dashboard needs a terminal that shows UTF-8",
+            "the dashboard needs a terminal",
             where="seatrial watch",
             remedy="`seatrial report RUN` tells what is known of a run in text; a terminal is one that shows UTF-8",
         )
