@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -77,6 +78,40 @@ def test_a_file_that_is_no_longer_listed_is_forgotten_when_the_last_client_lets_
     second.clear()
     assert len(pool) == 0
     assert _finder(first)("x") is None
+
+
+class Looked(dict[bytes, Any]):
+    """Places of blobs; ``look`` is called wherever another thread may look, which takes no lock."""
+
+    look: Callable[[], object] = staticmethod(lambda: None)
+
+    def pop(self, *args: Any) -> Any:
+        found = super().pop(*args)
+        self.look()
+        return found
+
+    def __setitem__(self, blob: bytes, place: Any) -> None:
+        super().__setitem__(blob, place)
+        self.look()
+
+    def __delitem__(self, blob: bytes) -> None:
+        super().__delitem__(blob)
+        self.look()
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_a_blob_stays_in_sight_of_whoever_holds_it_while_another_client_lets_go_of_another_file_with_it(others: int) -> None:
+    files, pool, places = Files(), IndexPool(), Looked()
+    pool._places = (places, {})
+    mine, theirs = [files.add(f"mine-{n}", "x") for n in range(others)], files.add("theirs", "x", "y")
+    first, second = IndexView(pool), IndexView(pool)
+    second.sync([theirs], files.load)
+    first.sync(mine, files.load)
+    seen: list[str | None] = []
+    places.look = lambda: seen.append(_finder(first)("x"))
+    second.clear()
+    assert len(seen) >= 2, "both of its blobs were forgotten"
+    assert set(seen) == {"pack-of-mine-0"}
 
 
 def test_after_dropping_everything_files_are_loaded_again_although_others_know_them() -> None:

@@ -183,13 +183,13 @@ class IndexPool:
     def _forget(self, slot: int, file: _File) -> None:
         for row, blob_id in enumerate(file.ids):
             places = self._places[file.types[row]]
-            known = places.pop(blob_id, None)
-            if isinstance(known, tuple):
-                rest = tuple(place for place in known if place >> _ROW_BITS != slot)
-                if rest:
-                    places[blob_id] = rest if len(rest) > 1 else rest[0]
-            elif known is not None and known >> _ROW_BITS != slot:
-                places[blob_id] = known
+            known = places.get(blob_id, ())
+            rest = tuple(place for place in (known if isinstance(known, tuple) else (known,)) if place >> _ROW_BITS != slot)
+            # In one step: whoever holds another file with this blob may be looking for it.
+            if rest:
+                places[blob_id] = rest if len(rest) > 1 else rest[0]
+            else:
+                places.pop(blob_id, None)
         del self._slots[file.name]
         self._files[slot] = None
         self._free.append(slot)
