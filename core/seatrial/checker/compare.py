@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
 
 import msgspec
 
@@ -40,6 +41,10 @@ class DamageKind(str, Enum):
     """Not an entry: how many differences are not listed."""
 
 
+METADATA = frozenset({DamageKind.MODE, DamageKind.OWNER, DamageKind.XATTR, DamageKind.MTIME, DamageKind.HARDLINK})
+"""A lost file changes its directory's time as well: what happened to names and content is said first, and left out last."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One entry, one respect in which it differs."""
@@ -55,21 +60,23 @@ class Difference:
 
 
 def compare(expected_root: str, actual: Fingerprint, lookup: NodeLookup, *, limit: int = DEFAULT_LIMIT) -> list[Difference]:
-    """What differs, in the order of paths, at most ``limit`` entries and then one MORE which counts the rest.
+    """What differs, in the order of paths, at most ``limit`` entries and then one MORE which counts the rest: of ``METADATA`` first.
 
     May be empty though the roots differ: an owner counts only where the source's was not root. Looks at nothing below directories
     that are the same. Raises ``InconclusiveError`` where ``lookup`` does not know a node or what it gives is none.
     """
-    kept: list[Difference] = []
-    more = 0
+    content: list[tuple[int, Difference]] = []
+    metadata: list[tuple[int, Difference]] = []
+    count = 0
     for difference in _differences(expected_root, actual, lookup):
+        kept = metadata if difference.damage in METADATA else content
         if len(kept) < limit:
-            kept.append(difference)
-        else:
-            more += 1
-    if more:
-        kept.append(Difference(path="", damage=DamageKind.MORE, actual=f"and {more} more"))
-    return kept
+            kept.append((count, difference))
+        count += 1
+    found = [difference for _, difference in sorted(content + metadata[: limit - len(content)], key=itemgetter(0))]
+    if count > len(found):
+        found.append(Difference(path="", damage=DamageKind.MORE, actual=f"and {count - len(found)} more"))
+    return found
 
 
 def describe(path: str, damage: str, expected: str, actual: str) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from seatrial.checker.compare import DamageKind, Difference
+from seatrial.checker.compare import METADATA, DamageKind, Difference
 from seatrial.checker.mismatch import Damage
 from seatrial.checker.nodes import from_printable
 from seatrial.workload.explain import explain
@@ -15,13 +15,11 @@ from seatrial.workload.original import Expected
 MAX_EXPLAINED = 5
 """Files whose content is explained; a search for an original can take seconds, and the first few tell what happened."""
 _CONTENT = frozenset({DamageKind.CONTENT, DamageKind.SIZE})
-_METADATA = frozenset({DamageKind.MODE, DamageKind.OWNER, DamageKind.XATTR, DamageKind.MTIME, DamageKind.HARDLINK})
-"""A lost file changes its directory's time as well: what happened to content is said first."""
 
 
 def explained(differences: Iterable[Difference], restored: Path) -> list[Damage]:
     """Damages for a person; ``restored`` is the directory that was compared."""
-    ordered = sorted(differences, key=lambda difference: difference.damage in _METADATA)
+    ordered = sorted(differences, key=lambda difference: (difference.damage is DamageKind.MORE, difference.damage in METADATA))
     return list(_damages(ordered, restored))
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.checker.compare import DamageKind, Difference, describe
+from seatrial.checker.compare import METADATA, Difference, describe
 from seatrial.checker.fingerprint import Fingerprint
 from seatrial.config.model import GcOptions
 from seatrial.errors import OperationError
@@ -20,8 +20,6 @@ from seatrial.testing import sample
 from seatrial.testing.stage import Player, Stage, by_id, must
 from seatrial.verdicts import Outcome
 
-_PROMISED = frozenset({DamageKind.MODE, DamageKind.OWNER, DamageKind.HARDLINK, DamageKind.XATTR, DamageKind.MTIME})
-"""Differences that show only where ``traits.keeps`` promises otherwise."""
 _BLOCK_BYTES = 512
 
 
@@ -64,12 +62,12 @@ def bring_back(player: Player, kept: Kept) -> Returned:
 
 def nothing_is_lost_or_added(returned: Returned) -> None:
     """Names, kinds, sizes, contents and targets of links come back."""
-    returned.must_hold("what came back is not what went in", [each for each in returned.differences if each.damage not in _PROMISED])
+    returned.must_hold("what came back is not what went in", [each for each in returned.differences if each.damage not in METADATA])
 
 
 def promises_are_kept(returned: Returned) -> None:
     """What ``traits.keeps`` names comes back."""
-    returned.must_hold("traits.keeps promises more than came back", [each for each in returned.differences if each.damage in _PROMISED])
+    returned.must_hold("traits.keeps promises more than came back", [each for each in returned.differences if each.damage in METADATA])
 
 
 def holes_are_kept(returned: Returned, keeps: frozenset[str]) -> None:

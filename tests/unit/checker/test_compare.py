@@ -194,6 +194,17 @@ def test_many_differences_are_bounded_and_counted(source: Path, restored: Path) 
     assert render(found)[-1] == "and 20 more"
 
 
+def test_lost_content_is_not_lost_among_many_differences_of_metadata(source: Path, restored: Path) -> None:
+    for root in (source, restored):
+        for n in range(30):
+            (root / f"f{n:02}").touch(mode=0o600 if root is source else 0o644)
+    (restored / "quiet/still").write_bytes(b"other")
+    expected = fingerprint(source)
+    found = compare(expected.root, fingerprint(restored), expected.nodes.get, limit=10)
+    assert [one.damage for one in found] == [DamageKind.MODE] * 9 + [DamageKind.CONTENT, DamageKind.MORE]
+    assert render(found)[-1] == "and 21 more"
+
+
 def test_evidence_is_kept_and_bounded(source: Path, restored: Path, tmp_path: Path) -> None:
     odd = os.fsdecode(b"odd\xff\n\\name") if os.uname().sysname == "Linux" else "odd\n\\name"
     (restored / "d" / odd).write_bytes(b"odd")
