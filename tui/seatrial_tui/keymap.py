@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from textual.binding import Binding, Keymap
@@ -22,14 +22,31 @@ class Mapped(NamedTuple):
     complaints: list[str]
 
 
-def commands(*owners: type[DOMNode]) -> dict[str, str]:
-    """Name and description of every command of these classes that may get other keys."""
-    bindings = [each for owner in owners for base in owner.__mro__ for each in base.__dict__.get("BINDINGS", ())]
-    return {each.id: each.description for each in bindings if isinstance(each, Binding) and each.id}
+class Command(NamedTuple):
+    """What a key does, unless the user wants another one for it."""
+
+    description: str
+    keys: str
+    owners: frozenset[type[DOMNode]]
+    """In each of them a key has one meaning."""
 
 
-def mapped(keys: Mapping[str, str], known: Iterable[str]) -> Mapped:
-    """Take what fits. A key is a character or a name (``f5``, ``enter``), also behind ``ctrl+`` and the like; several with commas."""
+def commands(*owners: type[DOMNode]) -> dict[str, Command]:
+    """Every command of these classes that may get other keys, by name."""
+    known = dict[str, Command]()
+    for owner in owners:
+        for each in (each for base in owner.__mro__ for each in base.__dict__.get("BINDINGS", ())):
+            if isinstance(each, Binding) and each.id:
+                before = known[each.id].owners if each.id in known else frozenset[type[DOMNode]]()
+                known[each.id] = Command(each.description, each.key, before | {owner})
+    return known
+
+
+def mapped(keys: Mapping[str, str], known: Mapping[str, Command]) -> Mapped:
+    """Take what fits. A key is a character or a name (``f5``, ``enter``), also behind ``ctrl+`` and the like; several with commas.
+
+    One that does something else in the same place is not taken, unless that gets another key too.
+    """
     names, keymap, complaints = sorted(known), dict[str, str](), list[str]()
     for command, wanted in keys.items():
         if command not in names:
@@ -39,7 +56,25 @@ def mapped(keys: Mapping[str, str], known: Iterable[str]) -> Mapped:
             complaints.append(f"ui.keys: {command}: {wrong[0]!r} is no key; such as p, f5, ctrl+g, or several with commas; {_SHIFTED}")
         else:
             keymap[command] = wanted
+    while clash := next(_clashes(keymap, known), None):
+        command, key, other = clash
+        complaints.append(f"ui.keys: {command}: {key!r} is the key of {other}; give that one another key too")
+        del keymap[command]  # which may let others clash, with the key it has by itself
     return Mapped(keymap, complaints)
+
+
+def _clashes(keymap: Keymap, known: Mapping[str, Command]) -> Iterator[tuple[str, str, str]]:
+    """Command, key, and the command that has it already."""
+    keys = {name: _normal(keymap.get(name, command.keys)) for name, command in known.items()}
+    for name in keymap:
+        for other, command in known.items():
+            if other != name and command.owners & known[name].owners and (both := keys[name] & keys[other]):
+                yield name, min(both), other
+
+
+def _normal(keys: str) -> set[str]:
+    """Each by its name, as Textual has it."""
+    return {binding.key for binding in Binding.make_bindings([Binding(keys, "")])}
 
 
 def _is_key(text: str) -> bool:
