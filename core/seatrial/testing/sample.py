@@ -15,12 +15,16 @@ LARGE_CHUNKS = 3
 """Of the target's chunks in the large file: some end within it."""
 _LARGEST_BYTES = 32 << 20
 _SMALL_BYTES = 10_000
+_OTHER_OWNER = 12_345
+"""Neither root, whose files may come back as anybody's, nor likely to be us."""
 _TIME_NS = 1_400_000_000_123_456_789
 """Long past, and with a fraction, which a restore that forgets it shows."""
 ODD = "odd/"
 EMPTY_FILE, EMPTY_DIRECTORY = "odd/empty", "odd/empty-directory"
 LARGE_FILE = "large"
 SPARSE_FILE = "odd/sparse"
+OWNED_FILE = "a/file"
+"""Somebody else's, where the tests run as root."""
 
 
 def make_sample(directory: Path, traits: Traits) -> Path:
@@ -47,6 +51,8 @@ def _decorate(directory: Path) -> None:
     if hasattr(os, "setxattr"):
         with suppress(OSError):  # not on every file system
             os.setxattr(directory / "file", "user.seatrial", b"kept?")
+    with suppress(OSError):  # only root gives files away, and not in every container
+        os.chown(directory / OWNED_FILE, _OTHER_OWNER, _OTHER_OWNER)
     os.utime(directory / "file", ns=(_TIME_NS, _TIME_NS))
     os.utime(directory / "a", ns=(_TIME_NS, _TIME_NS))
 

@@ -127,6 +127,15 @@ def test_a_promise_that_is_not_kept(forget: Callable[[Path], object], player: Pl
         rules.promises_are_kept(returned)
 
 
+def test_an_owner_that_is_promised_and_lost(player: Player, kept: Kept, monkeypatch: Patch) -> None:
+    if (kept.source / sample.OWNED_FILE).stat().st_uid == os.geteuid():
+        pytest.skip("no file can be given away here: one's own come back as one's own")
+    returned = altered(player, kept, lambda tree: os.chown(tree / sample.OWNED_FILE, os.geteuid(), os.getegid()), monkeypatch)
+    rules.nothing_is_lost_or_added(returned)
+    with caught("promises more than came back"):
+        rules.promises_are_kept(returned)
+
+
 def test_holes_that_come_back_as_zeros(kept: Kept, tmp_path: Path) -> None:
     whole = kept.source / sample.SPARSE_FILE
     rules.holes_are_kept(Returned(tree=kept.source, differences=[]), frozenset({"sparse"}))
