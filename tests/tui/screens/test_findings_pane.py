@@ -95,7 +95,7 @@ def test_a_run_without_findings_is_told_calmly_and_how_much_was_compared(finishe
         pane.show(run.moment())
         compared = run.view.snapshots.restored
         assert compared > 1
-        await until(pilot, lambda: f"No findings so far: {compared} restores compared equal." in text_of(app))
+        await until(pilot, lambda: f"No findings: {compared} restores compared equal." in text_of(app))
         assert pane.export().rows == []
 
     drive(app, steps)
@@ -115,7 +115,7 @@ def test_the_first_finding_takes_the_place_of_the_calm_and_the_keys_stay_here(fi
         await until(pilot, lambda: isinstance(app.focused, LineTable) and "✗ FAIL" in text_of(app))
         run.view = clean  # the slider of a finished run goes back in time
         pane.show(run.moment())
-        await until(pilot, lambda: "No findings so far" in text_of(app) and "seen" not in text_of(app))
+        await until(pilot, lambda: "No findings: " in text_of(app) and "seen" not in text_of(app))
         assert pane.export().rows == []
 
     drive(app, steps)

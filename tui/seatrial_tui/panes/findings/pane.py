@@ -61,8 +61,9 @@ def ordered(view: RunView) -> Sequence[FindingGroup]:
 
 def calm(view: RunView) -> str:
     """What is said where there is nothing to show."""
-    restored = view.snapshots.restored
-    return f"No findings so far: {plural(restored, 'restore')} compared equal." if restored else "No findings so far: nothing compared yet."
+    restored, over = view.snapshots.restored, view.end is not None
+    compared = f"{plural(restored, 'restore')} compared equal" if restored else "nothing was compared" if over else "nothing compared yet"
+    return f"No findings{'' if over else ' so far'}: {compared}."
 
 
 class Calm(Static, can_focus=True):
