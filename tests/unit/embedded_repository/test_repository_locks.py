@@ -295,3 +295,10 @@ def test_a_stale_lock_blocks_until_it_is_unlocked(store: MemoryStore) -> None:
     unlock(ctx, repository, KnownLocks(), remove_all=False)
     with locker(repository).hold(replace(ctx), exclusive=False, retry_s=0):
         pass
+
+
+def test_unlock_leaves_what_cannot_be_read_where_that_may_be_in_the_making(store: MemoryStore) -> None:
+    repository, ctx = reopen(store), virtual()
+    store.files[Kind.LOCK] |= {"0" * 64: b"", "1" * 64: b"garbage"}
+    assert unlock(ctx, repository, KnownLocks(), remove_all=False, unreadable=False) == []
+    assert len(store.files[Kind.LOCK]) == 2

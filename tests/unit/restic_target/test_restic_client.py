@@ -11,13 +11,14 @@ import pytest
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.model import GcOptions
 from seatrial.context import Context
-from seatrial.errors import OperationError
+from seatrial.errors import CancelledError, OperationError
 from seatrial.targets.embedded.repository import gojson
 from seatrial.targets.embedded.repository.locks import LockInfo
 from seatrial.targets.embedded.repository.repository import Repository
 from seatrial.targets.embedded.repository.store import Kind
 from seatrial.targets.embedded.rest import RestStore
-from seatrial.targets.protocols import Access
+from seatrial.targets.protocols import Access, CreateStats, ListedSnapshot
+from seatrial.targets.restic import output
 from seatrial.targets.restic.own import OwnClient
 from seatrial.verdicts import Outcome
 from tests.support.restic import Bench, open_stage
@@ -66,6 +67,25 @@ def test_each_action_is_one_command(bench: Bench) -> None:
 def test_an_empty_directory_is_stored_and_comes_back(bench: Bench) -> None:
     snapshot = bench.player.create(bench.empty, "run/1-9")
     assert list(bench.player.restore(snapshot).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "why", [None, OperationError("nobody there", cause="unreachable", outcome=Outcome.FAILED), CancelledError("enough")]
+)
+def test_a_snapshot_whose_whole_id_nobody_tells_is_unknown(bench: Bench, monkeypatch: pytest.MonkeyPatch, why: Exception | None) -> None:
+    """0.14 tells eight digits: here neither its cache nor a listing tells the others."""
+    client = bench.player.client
+
+    def listing(_ctx: Context) -> list[ListedSnapshot]:
+        if why is not None:
+            raise why
+        return []
+
+    monkeypatch.setattr(output, "created", lambda _stdout: ("00000000", CreateStats()))
+    monkeypatch.setattr(client, "list", listing)
+    with pytest.raises(OperationError) as caught:
+        client.create(bench.player.within(), bench.source, "run/1-8")
+    assert caught.value.outcome is Outcome.UNKNOWN
 
 
 def test_what_ours_stored_below_its_path_comes_back_as_what_it_is(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from seatrial.children import Completed
 from seatrial.context import Context
-from seatrial.errors import OperationError
+from seatrial.errors import CancelledError, OperationError
 from seatrial.history.frames import CacheFrame
 from seatrial.targets.embedded.outcomes import translated
 from seatrial.targets.embedded.repository.store import Kind
@@ -138,13 +138,20 @@ class ResticClient:
         return self._session
 
     def _full_id(self, ctx: Context, told: str, op: str) -> str:
-        """All digits of an id of which 0.14 tells eight: the file name of the snapshot's copy in the cache, else out of a listing."""
+        """All digits of an id of which 0.14 tells eight: the file name of the snapshot's copy in the cache, else out of a listing.
+
+        ``OperationError``, UNKNOWN, where neither tells: the snapshot is there, and whoever lists next will know it by its operation.
+        """
         if len(told) == output.ID_DIGITS:
             return told
         known = {path.name for path in self._cache.glob(f"*/snapshots/{told[:2]}/{told}*")}
         if len(known) == 1:
             return known.pop()
-        return next((row.id for row in self.list(ctx) if row.op == op), told)
+        try:
+            return next(row.id for row in self.list(ctx) if row.op == op)
+        except (OperationError, CancelledError, StopIteration) as error:
+            what = f"the snapshot {told} was made, and its whole id cannot be told: {error!r}"
+            raise OperationError(what, cause="protocol", where=self._directory.name) from error
 
 
 def restore_error(run: Commands, done: Completed) -> OperationError | None:

@@ -25,13 +25,15 @@ _UNLOCK_S = 3.0
 def remove_dead_locks(ctx: Context, access: Access, *, all_of_them: bool = False) -> int:
     """Remove the locks of dead processes of this host, or all locks; returns how many. Raises ``RepositoryError``, ``CancelledError``.
 
+    One that cannot be read is in nobody's way, and may be a living client's: rclone shows a file that it has only begun to write.
+
     A killed restic leaves its lock behind; an exclusive one keeps everybody out, and a shared one every ``forget``, ``prune`` and
     ``check``, until somebody does this.
     """
     store = RestStore(access)
     try:
         repository = Repository.open(ctx, store, access.repository_password)
-        return len(unlock(ctx, repository, KnownLocks(), remove_all=all_of_them))
+        return len(unlock(ctx, repository, KnownLocks(), remove_all=all_of_them, unreadable=False))
     finally:
         store.close()
 
@@ -42,7 +44,7 @@ def locked(
     """``attempt``, judged by ``error_of``, whose error is raised at the end.
 
     The lock of one that was killed (before 0.17 TERM kills) is removed. Where a dead one's lock was in the way, and where it waited for
-    a lock that is gone, it is attempted again.
+    a lock that is gone, it is attempted again; the last time that is a refused lock like any other.
     """
     for left in reversed(range(ATTEMPTS)):
         done = attempt()
@@ -52,9 +54,10 @@ def locked(
         removed = _tidy(ctx, access) if killed or cause == "contended" else 0
         if error is None:
             return done
-        if not left or not (cause == LOCK_VANISHED or (cause == "contended" and removed)):
+        if not (cause == LOCK_VANISHED or (cause == "contended" and removed)):
             raise error
-        ctx.check()
+        if not left or ctx.cancel.cancelled or ctx.expired:  # known to have FAILED, whatever became of the context since
+            raise OperationError(error.what, cause="contended", outcome=error.outcome, where=error.where) from error
     raise AssertionError("the last attempt returns or raises")
 
 

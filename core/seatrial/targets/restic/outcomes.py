@@ -24,14 +24,18 @@ _AGAIN, _AGAIN_AND_AGAIN = r"returned error, retrying after \S+: .*", r"returned
 """The second one after some 7 s of trying."""
 _GONE = "(does not exist|no such file or directory)"
 """Over the network, in a directory."""
-_LOCK_VANISHED = r"Load\(<lock/\w+>\S* \S+ \S+ returned error, retrying after ([\d.]+ms|[1-5]\.\d+s): .*" + _GONE + r"\s*\Z"
+_BEFORE_LOCKING = r"\s*(using temporary cache in .*\s*)?(create exclusive lock for repository\s*)?"
+"""What ``check`` says on stdout."""
+_LOCK_VANISHED = r"Load\(<lock/\w+>\S* \S+ \S+ returned error, retrying after ([\d.]+ms|[1-5]\.\d+s): .*" + _GONE + _BEFORE_LOCKING + r"\Z"
 """The last thing it said, and not near the end of its 43 s, after which it goes on without that lock: nothing but locking has happened."""
 _NOT_ALLOWED = r"Remove\(<snapshot/\w+>\) " + _AGAIN + r"\b403\b"
 _PACK_LOST = r"Load\(<data/\w+>\S* \S+ \S+ " + _AGAIN_AND_AGAIN + _GONE
 _FULL = r"Save\(<(data|index)/\w+>\) " + _AGAIN + r"\(507\)"
 _ANOTHER = r"Stat\(<config/>\) " + _AGAIN + "x509: "
 _NOBODY_THERE = r"Stat\(<config/>\) " + _AGAIN_AND_AGAIN + "connection refused"
-_NOT_AS_WRITTEN = "ciphertext verification failed|hash mismatch|invalid data returned|wrong data returned|does not match id|decrypt"
+_WRONG = "(ciphertext verification failed|hash mismatch|invalid data returned|wrong data returned|does not match id|decrypt)"
+_NOT_AS_WRITTEN = r"(?m:^)(?!.*(<|\\u003c)lock/).*" + _WRONG
+"""Of anything but a lock, which rclone shows while it is written."""
 _NO_SUCH_SNAPSHOT = r"no matching ID found|failed to load snapshot \S+: (<|\\u003c)snapshot/\w+(>|\\u003e) does not exist"
 
 TABLE = OutcomeTable(
@@ -218,7 +222,7 @@ TABLE = OutcomeTable(
         Row(
             operations=_RESTORE,
             code=2,
-            text=f"creating restorer failed: .*({_NOT_AS_WRITTEN})",
+            text="creating restorer failed: .*" + _WRONG,
             before=CODES_SINCE,
             outcome=Outcome.FAILED,
             cause="corrupt",

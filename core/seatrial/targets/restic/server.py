@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from seatrial.children import Child
+from seatrial.children import Child, Completed
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.model import ActionName, GcOptions
 from seatrial.context import Context
@@ -23,6 +23,8 @@ from seatrial.targets.restic.locked import locked
 from seatrial.targets.restic.program import address_of, commands, retry_lock
 
 VERIFY_RETRY_S = 10.0
+_DAMAGED = frozenset({"corrupt", "missing-data"})
+"""Causes by which a ``check`` that ends before it has looked at everything speaks of the repository: an index that cannot be read."""
 _COMMAND_S = 60.0
 """For commands whose caller gives no deadline."""
 
@@ -84,9 +86,9 @@ class ResticServer:
             ctx,
             self._front.administrator(),
             lambda: run.attempt(ctx, "verify", "check", "--read-data", *waiting),
-            lambda done: None if output.is_damage(done) else run.error_of("verify", done),
+            lambda done: None if _is_damaged(run, done) else run.error_of("verify", done),
         )
-        damaged = output.is_damage(done)
+        damaged = _is_damaged(run, done)
         return Verification(clean=not damaged, problems=output.problems(done) if damaged else [], output=done.stdout)
 
     def snapshot_ids(self, ctx: Context) -> list[ListedSnapshot]:
@@ -138,3 +140,8 @@ class ResticServer:
             arguments=arguments,
             inherited=self._around.environment,
         )
+
+
+def _is_damaged(run: Commands, done: Completed) -> bool:
+    error = run.error_of("verify", done)
+    return output.is_damage(done) or (error is not None and error.cause in _DAMAGED)

@@ -228,26 +228,30 @@ class Locker:
             self.sweep(ctx)
 
 
-def unlock(ctx: Context, repository: Repository, known: KnownLocks, *, remove_all: bool) -> list[str]:
-    """Remove stale locks (older than half an hour, of a dead process of this host, empty or unreadable), or all. Returns their names."""
+def unlock(ctx: Context, repository: Repository, known: KnownLocks, *, remove_all: bool, unreadable: bool = True) -> list[str]:
+    """Remove stale locks (older than half an hour, of a dead process of this host, empty or unreadable), or all. Returns their names.
+
+    ``unreadable``: False leaves the empty and unreadable ones alone. Where the store shows a file while it is written, they may belong to
+    somebody who lives and would go on without a lock.
+    """
     removed = []
     for entry in repository.entries(ctx, Kind.LOCK):
-        if remove_all or _is_stale(ctx, repository, known, entry.name, entry.size):
+        if remove_all or _is_stale(ctx, repository, known, entry.name, entry.size, unreadable=unreadable):
             repository.store.delete(ctx, Kind.LOCK, entry.name)
             removed.append(entry.name)
     return removed
 
 
-def _is_stale(ctx: Context, repository: Repository, known: KnownLocks, name: str, size: int) -> bool:
+def _is_stale(ctx: Context, repository: Repository, known: KnownLocks, name: str, size: int, *, unreadable: bool) -> bool:
     info = known.get(name)
     if info is None:
         if size == 0:
-            return True
+            return unreadable
         try:
             info = _read(repository.load(ctx, Kind.LOCK, name), f"locks/{name}")
         except RepositoryError as error:
             if error.cause in (Cause.CORRUPT, Cause.MISSING):
-                return True
+                return unreadable
             raise
     if (ctx.clock.now_ns() - gojson.parse_time(info.time)) / 1e9 > STALE_S:
         return True
