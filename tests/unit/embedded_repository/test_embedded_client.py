@@ -199,6 +199,15 @@ def test_after_dropping_its_caches_a_client_reads_everything_from_the_server(
     seen = _gets(client, monkeypatch)
     _restored(client, snapshot, tmp_path / "cold again")
     assert set(seen) - {Kind.LOCK} == first
+    client.drop_caches()
+    client.connect(Context(), harbour.access())
+    seen = _gets(client, monkeypatch)
+    _restored(client, snapshot, tmp_path / "cold over a new connection")
+    assert set(seen) - {Kind.LOCK} == first
+    client.connect(Context(), harbour.access())
+    seen = _gets(client, monkeypatch)
+    _restored(client, snapshot, tmp_path / "warm over a new connection")
+    assert set(seen) - {Kind.LOCK} == {Kind.PACK}
 
 
 def test_cache_info_tells_owner_limits_and_parts(harbour: Harbour, tmp_path: Path) -> None:

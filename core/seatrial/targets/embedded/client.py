@@ -81,6 +81,7 @@ class EmbeddedClient:
         session, self._session = self._session, None
         if session is None:
             return
+        self._index_cold |= session.repository.index.cold  # dropped and not read again: the next session must
         session.repository.index.clear()
         with contextlib.suppress(Exception):  # the protocol says: never raises
             if not session.cancel.cancelled:  # a run that is dropped waits for no server: the next start takes dead locks away

@@ -251,6 +251,11 @@ class IndexView:
         self._pool.release(unwanted)
         self._cold = False
 
+    @property
+    def cold(self) -> bool:
+        """Whether the next ``sync`` loads every file."""
+        return self._cold
+
     def find(self, kind: BlobType, blob_id: bytes) -> Location | None:
         """Where a blob is; None where no file seen names it."""
         return self._pool.find(kind, blob_id, self._holds)
