@@ -16,7 +16,7 @@ from seatrial.errors import HarnessError, NoOp, NoSpaceError, UsageError
 from seatrial.seeds import Random, stream
 from seatrial.workload import tree
 from seatrial.workload.blocks import Own, Stream, header_path, printable
-from seatrial.workload.draws import Draw, cut_io_limit, draw
+from seatrial.workload.draws import Draw, cut_io_limit, draw, room_within
 from seatrial.workload.locks import PathLock
 from seatrial.workload.oddities import Oddities, make_oddities
 
@@ -147,9 +147,9 @@ class RandomFileWriter(ABC):
     def _own(self, path: bytes, generation: int) -> Stream:
         return Stream(Own(client=self._client_id, path=header_path(path), generation=generation))
 
-    def _guard(self, options: WriteOptions) -> None:
-        """``NoSpaceError`` once less than the free-space limit is free; for long writes, between files."""
-        cut_io_limit(options, self._free_bytes(self._directory))
+    def _guard(self, options: WriteOptions) -> int:
+        """Bytes that may be written now; ``NoSpaceError`` once no more than the free-space limit is free. For long writes, on the way."""
+        return room_within(options, self._free_bytes(self._directory))
 
     def _next_generation(self) -> int:
         """Kept beside the directory: a client that leaves and comes back under its identity must not use a number twice."""

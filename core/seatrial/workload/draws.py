@@ -64,17 +64,23 @@ def _percent(rng: Random, options: WriteOptions) -> int:
     return steps[int(place * len(steps))] * step if steps else low
 
 
-def cut_io_limit(options: WriteOptions, free_bytes: int) -> int:
-    """The I/O limit, cut so that ``free-space-limit`` stays free; 0 for none. ``NoSpaceError`` where nothing is left.
-
-    Unlike the reference, no limit given is no licence to fill the disk: the room left is checked then too.
-    """
+def room_within(options: WriteOptions, free_bytes: int) -> int:
+    """Bytes that may be written before ``free-space-limit`` is reached. ``NoSpaceError`` where nothing is left."""
     room = free_bytes - options.free_space_limit
     if room <= 0:
         raise NoSpaceError(
             f"cannot perform I/O: {free_bytes} bytes free, of which free-space-limit keeps {options.free_space_limit}",
             where="write-random-files",
         )
+    return room
+
+
+def cut_io_limit(options: WriteOptions, free_bytes: int) -> int:
+    """The I/O limit, cut so that ``free-space-limit`` stays free; 0 for none. ``NoSpaceError`` where nothing is left.
+
+    Unlike the reference, no limit given is no licence to fill the disk: the room left is checked then too.
+    """
+    room = room_within(options, free_bytes)
     return min(options.io_limit_per_write, room) if options.io_limit_per_write else 0
 
 

@@ -21,11 +21,24 @@ _PIECE_BYTES = 1 << 20
 """Made and written at a time."""
 _CHECK_MASK = 0x3F
 """Look at the context every 64 files."""
-_GUARD_BYTES = 64 << 20
-"""Look at the free space every so many bytes: others write to the same disk."""
+_LOOK_BYTES = 64 << 20
+"""Look at the free space at least every so many bytes: others write to the same disk."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _IN_THE_WAY = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENXIO})
 """A read-only file, a directory, a link, a FIFO: a restore may have put anything there."""
+
+
+class _Room:
+    """What may be written before the free space is looked at again. Owner: one write."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        self._look, self._left = look, 0
+
+    def take(self, size: int) -> None:
+        """Before so many bytes are written, which may be a piece more than there is room for. ``NoSpaceError`` where there is none."""
+        if size > self._left:
+            self._left = min(self._look(), _LOOK_BYTES)
+        self._left -= size
 
 
 class NativeFileWriter(RandomFileWriter):
@@ -56,25 +69,24 @@ class NativeFileWriter(RandomFileWriter):
         files = list(plan_files(rng, drawn, options, self._pool_identity, self._chunk_bytes))
         written = Written()
         ctx.progress.start("write", sum(file.size for file in files))
-        prefix = self._prefix(directory)
+        prefix, room = self._prefix(directory), _Room(lambda: self._guard(options))
         with _opened(directory) as at:
             for n, file in enumerate(files):
                 name = b"file_%d" % n
                 if not n & _CHECK_MASK or file.size > _PIECE_BYTES:
                     ctx.check()
-                self._write_file(ctx, at, directory, name, self._own(prefix + name, generation), file)
+                self._write_file(ctx, room, at, directory, name, self._own(prefix + name, generation), file)
                 written.files += 1
                 written.bytes += file.size
                 written.pool_bytes += file.pool_stop - file.pool_start
-                if written.bytes // _GUARD_BYTES != (written.bytes - file.size) // _GUARD_BYTES:
-                    self._guard(options)
         return written
 
-    def _write_file(self, ctx: Context, at: int, directory: Path, name: bytes, own: Stream, file: PlannedFile) -> None:
+    def _write_file(self, ctx: Context, room: _Room, at: int, directory: Path, name: bytes, own: Stream, file: PlannedFile) -> None:
         descriptor = _create(at, directory, name)
         try:
             if file.size <= BLOCK_BYTES:
                 # The common case of ten thousand small files: one block, one write.
+                room.take(file.size)
                 content = own.content(0, file.size) if file.pool_start else self._pool.content(0, file.size)
                 if os.write(descriptor, content) != file.size:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
@@ -82,6 +94,7 @@ class NativeFileWriter(RandomFileWriter):
                 return
             for piece in self._pieces(own, file):
                 ctx.check()
+                room.take(len(piece))
                 _write_all(descriptor, piece)
                 ctx.progress.advance(len(piece))
         finally:

@@ -194,13 +194,36 @@ def test_the_limit_is_cut_by_the_free_space_and_none_left_is_no_space(tmp_path: 
 
 
 def test_a_long_write_stops_when_others_fill_the_disk(tmp_path: Path, ctx: Context) -> None:
-    looks = iter([1 << 30, 0])
+    looks = iter([1 << 30, 1 << 30, 0])
     writer = NativeFileWriter(tmp_path / "data", "client-1", CHUNK, free_bytes=lambda _: next(looks))
     size = 40 << 20
     options = WriteOptions(max_dir_depth=0, min_num_files_per_write=5, max_num_files_per_write=5, min_file_size=size, max_file_size=size)
     with pytest.raises(NoSpaceError, match="cannot perform I/O"):
         writer.write_random_files(ctx, options, 1)
     assert len(files(writer)) == 2
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 40 << 20), (80, 500_000), (3000, 4096)])
+def test_what_has_to_stay_free_does_within_a_large_file_and_over_many_small_ones(
+    tmp_path: Path, ctx: Context, count: int, size: int
+) -> None:
+    room, limit = 3 << 20, 1 << 30
+
+    def free(directory: Path) -> int:
+        return limit + room - sum(path.stat().st_size for path in directory.glob("file_*"))
+
+    writer = NativeFileWriter(tmp_path / "data", "client-1", CHUNK, free_bytes=free)
+    options = WriteOptions(
+        max_dir_depth=0,
+        min_num_files_per_write=count,
+        max_num_files_per_write=count,
+        min_file_size=size,
+        max_file_size=size,
+        free_space_limit=limit,
+    )
+    with pytest.raises(NoSpaceError, match="cannot perform I/O"):
+        writer.write_random_files(ctx, options, 1)
+    assert room <= sum(path.stat().st_size for path in files(writer)) <= room + (1 << 20)
 
 
 @pytest.mark.parametrize("size", [4096, 50_000])
