@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from seatrial.children import Completed
 from seatrial.context import Context
 from seatrial.targets.kopia.output import all_snapshots, complaints, listing_differences, snapshot_manifests
 from seatrial.targets.programs.commands import Commands
@@ -19,26 +18,33 @@ _NOT_DAMAGE = frozenset({"timeout", "cancelled", "killed", "unreachable", "denie
 def verify_repository(ctx: Context, kopia: Commands) -> Verification:
     """Every file of every snapshot read, every content read, ``manifest list`` against ``snapshot list``.
 
-    ``kopia`` leads to the repository past every cache. Raises ``OperationError`` where a command did not come to its end.
+    ``kopia`` leads to the repository past every cache. Raises ``OperationError`` where a command did not come to its end and nothing was
+    found wrong before.
     """
     said: list[str] = []
     problems: list[str] = []
     for command in _COMMANDS:
+        if problems and (ctx.cancel.cancelled or ctx.expired):
+            break
         done = kopia.attempt(ctx, "verify", *command)
         said.append(f"$ kopia {' '.join(command)}\n{done.stdout}{done.stderr}")
-        if done.returncode != 0:
-            problems += _problems(done, kopia)
+        error = kopia.error_of("verify", done)
+        if error is None:
+            continue
+        if error.cause not in _NOT_DAMAGE:
+            problems += complaints(done) or [f"exit code {done.returncode}, and not a word"]
+        elif not problems:
+            raise error
     problems += _differences(ctx, kopia) if not problems else []
     return Verification(clean=not problems, problems=list(dict.fromkeys(problems)), output="\n".join(said))
 
 
-def _problems(done: Completed, kopia: Commands) -> list[str]:
-    error = kopia.error_of("verify", done)
-    if error is not None and error.cause in _NOT_DAMAGE:
-        raise error
-    return complaints(done) or [f"exit code {done.returncode}, and not a word"]
-
-
 def _differences(ctx: Context, kopia: Commands) -> list[str]:
+    """What is seen twice: a snapshot that comes or goes between two listings is none."""
+    seen = _difference(ctx, kopia)
+    return sorted(set(seen) & set(_difference(ctx, kopia)), key=seen.index) if seen else []
+
+
+def _difference(ctx: Context, kopia: Commands) -> list[str]:
     manifests = snapshot_manifests(kopia.run(ctx, "list", "manifest", "list", "--json", "--filter", "type:snapshot"))
     return listing_differences(manifests, all_snapshots(kopia.run(ctx, "list", "snapshot", "list", "--all", "--json")))
