@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -40,13 +39,11 @@ class _Member:
 class MultiClientSnapshotter:
     """Delegates by the client in the context; owns the server and every client's connection to it.
 
-    Threading: safe from any thread as long as each client is used by one thread at a time. ``_authorising`` serialises
-    authorisations, which servers do not expect at the same time.
+    Threading: safe from any thread as long as each client is used by one thread at a time.
     """
 
     def __init__(self, base_dir: Path, new_client: NewClient, server: Server) -> None:
         self._base_dir, self._new_client, self._server = base_dir, new_client, server
-        self._authorising = threading.Lock()
         self._members: PerClient[_Member] = PerClient(self._join)
 
     def connect_or_create_repo(self, repo_path: Path) -> None:
@@ -160,8 +157,7 @@ class MultiClientSnapshotter:
         member_dir = Path(tempfile.mkdtemp(prefix="client-", dir=self._base_dir))
         member = _Member(member_dir, self._new_client(ctx, member_dir))
         try:
-            with self._authorising:
-                self._server.authorize_client(user)
+            self._server.authorize_client(user)
             member.snapshotter.connect_client(self._server.server_fingerprint(), user)
         except BaseException:
             self._part(user, member)

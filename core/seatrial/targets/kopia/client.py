@@ -35,6 +35,8 @@ class KopiaClient:
         self._limits = around.preset.cache
         self._config, self._home = directory / "kopia.config", directory / "home"
         self._cache = CacheGauge(directory.name, directory / "cache", limit_bytes=self._limits.content_limit_bytes, clock=clock)
+        # After each create kopia expires what the policy does not keep. Ours keeps all; what somebody else's keeps is not ours to say.
+        self._pin = ("--pin", "seatrial") if around.preset.server else ()
         self._kopia: Commands | None = None
 
     def connect(self, ctx: Context, access: Access) -> None:
@@ -58,8 +60,8 @@ class KopiaClient:
         self._config.unlink(missing_ok=True)
 
     def create(self, ctx: Context, source_dir: Path, op: str) -> tuple[str, CreateStats]:
-        tag = f"{OPERATION_TAG}:{op}"
-        done = self._connected().run(ctx, "create", "snapshot", "create", "--json", "--parallel", _PARALLEL, "--tags", tag, str(source_dir))
+        tags = ("--tags", f"{OPERATION_TAG}:{op}", *self._pin)
+        done = self._connected().run(ctx, "create", "snapshot", "create", "--json", "--parallel", _PARALLEL, *tags, str(source_dir))
         return created(done)
 
     def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:

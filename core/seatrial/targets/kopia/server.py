@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from seatrial.children import Child
 from seatrial.clock import SYSTEM_CLOCK, Clock
 from seatrial.config.model import ActionName, GcOptions
 from seatrial.context import Context
-from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
+from seatrial.errors import CancelledError, HarnessError, OperationError, TargetError, UsageError
 from seatrial.history.frames import CacheFrame, ServerFrame
 from seatrial.observe.directories import measure
 from seatrial.targets.kopia.client import list_snapshots
@@ -44,6 +45,9 @@ _KEEP = str(2**31 - 1)
 _KEPT = ("latest", "hourly", "daily", "weekly", "monthly", "annual")
 _MB = 1_000_000
 """What kopia's MB are in ``cache set``."""
+_KNOWN = "user already exists"
+_USERS_AT_ONCE = threading.BoundedSemaphore(4)
+"""Each is a process that takes 0.3 s of a core and 100 MB."""
 _RSA_BITS = 2048
 """kopia's own 4096 take seconds to find."""
 _STOP_GRACE_S = 10.0
@@ -55,9 +59,9 @@ _LIMIT_S = 120.0
 class KopiaServer:
     """``targets.protocols.Server`` for kopia.
 
-    Threading: any thread. The lock guards the users' passwords; no command runs under it. Starts and restarts are for one thread at a
-    time. Two configurations lead to the repository: the server's own, whose cache its commands share, and one without any cache, for
-    what has to be read out of the repository itself: verification, the listing, and the server once its caches are dropped.
+    Threading: any thread. The lock guards the users' passwords and whose turn it is; no command runs under it. Starts and restarts are for
+    one thread at a time. Two configurations lead to the repository: the server's own, whose cache its commands share, and one without any
+    cache, for what has to be read out of the repository itself: verification, the listing, and the server once its caches are dropped.
     """
 
     absent: Mapping[ActionName, str] = MappingProxyType({})
@@ -72,6 +76,8 @@ class KopiaServer:
         self._process = ServedProcess(around, _NAME, clock=clock)
         self._lock = threading.Lock()
         self._passwords: dict[str, str] = {}
+        """Of those who are let in for certain: whom a failure has left half way may be let in, or turned out, again."""
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._control_password = new_token()
         self._location = Location(arguments=(), directory=around.repository)
         self._environment: dict[str, str] = {}
@@ -91,8 +97,9 @@ class KopiaServer:
         own = {"KOPIA_PASSWORD": secrets.repository_password, "KOPIA_SERVER_CONTROL_PASSWORD": self._control_password}
         self._environment = self._around.environment | environment(self._home, own)
         try:
-            self._open()
-            self._set_up(repo_path.parent / "robustness-metadata" / _SET_UP)
+            mark = repo_path.parent / "robustness-metadata" / _SET_UP
+            self._open(mark)
+            self._set_up(mark)
         except OperationError as error:
             raise TargetError(f"the repository cannot be set up: {error.what}", where=self._location.title) from error
         write_private(self._uncached_config, without_cache(self._config.read_bytes()))
@@ -127,20 +134,29 @@ class KopiaServer:
     # -- users
 
     def authorize_client(self, user: str) -> None:
-        with self._lock:
-            known = user in self._passwords
-            password = self._passwords.setdefault(user, new_token())
-        if not known:
-            self.run("server", "users", "add", f"{user}@{HOST}", f"--user-password-hash={password_hash(password)}")
-            self._control(self._limited(), "refresh")
+        """Several may come at once: each user is a document of its own in the repository."""
+        with self._turn_of(user):
+            with self._lock:
+                if user in self._passwords:
+                    return
+            password = new_token()
+            with _USERS_AT_ONCE:
+                self._add(user, f"--user-password-hash={password_hash(password)}")
+                self._refresh_users()
+            with self._lock:
+                self._passwords[user] = password
 
     def remove_client(self, user: str) -> None:
         """Without the refresh the user could act for minutes."""
-        with self._lock:
-            if self._passwords.pop(user, None) is None:
-                return
-        self.run("server", "users", "delete", f"{user}@{HOST}")
-        self._control(self._limited(), "refresh")
+        with self._turn_of(user):
+            with self._lock:
+                if user not in self._passwords:
+                    return
+            with _USERS_AT_ONCE:
+                self._users("delete", user)
+                self._refresh_users()
+            with self._lock:
+                del self._passwords[user]
 
     def access(self, user: str) -> Access:
         with self._lock:
@@ -186,8 +202,8 @@ class KopiaServer:
 
     # -- how
 
-    def _open(self) -> None:
-        """Connect to the repository, or make it where there is none."""
+    def _open(self, mark: Path) -> None:
+        """Connect to the repository, or make it where there is none: then what ``mark`` says is of another, which is gone."""
         owner = (f"--override-username={_OWNER}", f"--override-hostname={HOST}", f"--cache-directory={self._cache_directory}")
         connect = ("repository", "connect", *self._location.arguments, *owner)
         if self._location.exists is not False:
@@ -200,19 +216,21 @@ class KopiaServer:
                     raise UsageError("this repository was not made by seatrial", where=self._location.title, remedy=remedy) from error
                 if error.cause != "missing":
                     raise
+        mark.unlink(missing_ok=True)
         self._kopia().run(self._limited(), "connect", "repository", "create", *self._location.arguments, *owner)
 
     def _set_up(self, mark: Path) -> None:
         limits = self._around.preset.cache
         sizes = (("content", limits.content_limit_bytes), ("metadata", limits.metadata_limit_bytes))
-        if not mark.exists():
+        done, here = mark.read_text() if mark.exists() else "", f"{self._location.title}\n"
+        if done != here:
             self.run("policy", "set", "--global", *(f"--keep-{each}={_KEEP}" for each in _KEPT), "--compression=s2-default")
         self.run("cache", "set", *(f"--{name}-cache-size-mb={max(1, size_bytes // _MB)}" for name, size_bytes in sizes))
         self._cache = self._gauge()
-        if not mark.exists():
+        if done != here:
             self.run("server", "acl", "enable", "--reset")
             self.run("server", "acl", "add", "--user", "*@*", "--access", "FULL", "--target", "type=snapshot")
-            write_private(mark, b"")
+            write_private(mark, here.encode())
 
     def _gauge(self) -> CacheGauge:
         """Of the cache where kopia says it is, with the limit that kopia says it has."""
@@ -234,6 +252,33 @@ class KopiaServer:
         self._address = self._process.start(
             argv, is_ready=lambda: server_address(_text_from(log, seen)), where=address, env=self._environment, without=("KOPIA_",)
         )
+
+    def _turn_of(self, user: str) -> threading.Lock:
+        """One user is let in or turned out by one thread at a time."""
+        with self._lock:
+            return self._turns[user]
+
+    def _add(self, user: str, password: str) -> None:
+        try:
+            self._users("add", user, password)
+        except OperationError as error:
+            if _KNOWN not in error.what:  # by an attempt that did not come to its end
+                raise
+            self._users("set", user, password)
+
+    def _users(self, what: str, user: str, *arguments: str) -> None:
+        """In the repository, for which no server is needed."""
+        ctx = Context(clock=self._clock).within(_LIMIT_S)
+        self._kopia().run(ctx, "authorize", "server", "users", what, f"{user}@{HOST}", *arguments)
+
+    def _refresh_users(self) -> None:
+        """Have the server read them now. One that is gone reads them when it starts again."""
+        gone = self._process.gone
+        try:
+            self._control(self._limited(), "refresh")
+        except (OperationError, CancelledError):
+            if not gone.cancelled:
+                raise
 
     def _control(self, ctx: Context, command: str) -> None:
         """``server status`` or ``server refresh``, which ask the server itself."""
