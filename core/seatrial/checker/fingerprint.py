@@ -68,6 +68,10 @@ class TreeChangedError(HarnessError):
     """Somebody changed the tree while it was read, so it has no fingerprint."""
 
 
+class ForbiddenError(HarnessError):
+    """The modes of the tree do not let its owner read it. ``where``: what, printable, relative to the root."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
     """A tree as it was read."""
@@ -103,9 +107,9 @@ def fingerprint(root: Path, *, keeps: frozenset[str] = DEFAULT_KEEPS, ctx: Conte
     Names, kinds, sizes, contents and link targets always count; of ``keeps`` these: ``mode``, ``owner``, ``mtime`` (files and directories),
     ``file-mtime``, ``xattr`` (the user's), ``hardlink``. Directory sizes never count. Adds the bytes read to the context's progress.
 
-    Raises ``TreeChangedError`` where something vanishes or changes meanwhile, ``HarnessError`` where it cannot be read,
-    ``CancelledError``. Threading: any; as there are cores, threads of its own help with the large files of a directory (and end with it),
-    and a lone one is hashed on all cores.
+    Raises ``TreeChangedError`` where something vanishes or changes meanwhile, ``HarnessError`` where it cannot be read (``ForbiddenError``
+    where it may not be), ``CancelledError``. Threading: any; as there are cores, threads of its own help with the large files of a
+    directory (and end with it), and a lone one is hashed on all cores.
     """
     return _Walk(os.fsencode(root.absolute()), keeps, ctx or Context()).run()
 
@@ -349,4 +353,5 @@ def _explain(error: OSError, relative: bytes) -> HarnessError:
     if error.errno in _GONE:
         return _changed(os.strerror(error.errno or 0), relative)
     where = printable(relative) or "."
-    return HarnessError(f"cannot be read: {error.strerror}", where=where, remedy="check its owner and mode, and the disk")
+    shape = ForbiddenError if error.errno == errno.EACCES else HarnessError
+    return shape(f"cannot be read: {error.strerror}", where=where, remedy="check its owner and mode, and the disk")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from seatrial.checker.compare import NodeLookup, compare
-from seatrial.checker.fingerprint import Fingerprint, fingerprint
-from seatrial.checker.mismatch import MismatchError
+from seatrial.checker.compare import DamageKind, NodeLookup, compare
+from seatrial.checker.fingerprint import Fingerprint, ForbiddenError, fingerprint
+from seatrial.checker.mismatch import Damage, MismatchError
 from seatrial.checker.protocols import FingerprintSink
 from seatrial.context import Context
 from seatrial.history.frames import CacheFrame
@@ -52,11 +52,14 @@ class CheckedClientSnapshotter:
     def restore_snapshot_compare(
         self, ctx: Context, snapshot_id: str, restore_dir: Path, expected_root: str, lookup: NodeLookup, report_out: TextIO
     ) -> Fingerprint:
-        actual = self.restore_snapshot(ctx, snapshot_id, restore_dir)
+        try:
+            actual = self.restore_snapshot(ctx, snapshot_id, restore_dir)
+        except ForbiddenError as error:
+            # We read it when it was snapshotted, and we restored it: it is the modes that are wrong.
+            damage = Damage(path=error.where, kind=DamageKind.MODE.value, expected="readable", actual="not readable for its owner")
+            raise _told(MismatchError(snapshot_id, [damage]), report_out) from error
         if differences := compare(expected_root, actual, lookup):
-            error = MismatchError(snapshot_id, explained(differences, restore_dir))
-            report_out.writelines(f"{line}\n" for line in error.lines)
-            raise error
+            raise _told(MismatchError(snapshot_id, explained(differences, restore_dir)), report_out)
         return actual
 
     def delete_snapshot(self, ctx: Context, snapshot_id: str) -> None:
@@ -73,3 +76,8 @@ class CheckedClientSnapshotter:
 
     def cleanup(self) -> None:
         self._client.cleanup()
+
+
+def _told(error: MismatchError, report_out: TextIO) -> MismatchError:
+    report_out.writelines(f"{line}\n" for line in error.lines)
+    return error
