@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import UsageError
+from seatrial.targets.programs import program as module
 from seatrial.targets.programs.program import Program, numbers_of
+from tests.support.processes import alive
+from tests.support.waiting import eventually
 
 TOOL = Program(name="some-tool", version_pattern=r"some-tool (\S+)", how_to_get="install the package some-tool", oldest=(1, 2))
 
@@ -90,3 +93,18 @@ def test_a_program_of_the_administrators_is_found_past_the_path(tmp_path: Path) 
     assert beyond.find().path == program
     first = installed(tmp_path / "bin")
     assert beyond.find().path == first
+
+
+def test_one_that_was_too_slow_once_is_ended_with_all_it_started_and_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, slow = tmp_path / "slow", tmp_path / "loaded"
+    program.write_text(f"#!/bin/sh\nif [ -e '{slow}' ]; then sleep 600 & echo $! > '{slow}'; wait; fi\necho some-tool 1.4\n")
+    program.chmod(0o755)
+    slow.touch()
+    monkeypatch.setattr(module, "_ANSWER_S", 0.5)
+    with pytest.raises(UsageError, match="does not tell its version"):
+        TOOL.find(str(program))
+    pid = int(slow.read_text() or 0)
+    assert not pid or eventually(lambda: not alive(pid))
+    monkeypatch.setattr(module, "_ANSWER_S", 60.0)
+    slow.unlink()
+    assert TOOL.find(str(program)).version == "1.4"

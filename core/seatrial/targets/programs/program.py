@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +58,10 @@ class Program:
         ``UsageError`` where it is not there, does not tell its version, or is too old. Asked again only when the file has changed.
         """
         path, origin = self._locate(exe)
-        changed_ns = path.stat().st_mtime_ns
-        version = _version_of(str(path), changed_ns, self.version_arguments, self.version_pattern)
-        if not version:
-            raise UsageError(f"{path} does not tell its version as {self.name} does", where=origin, remedy=self.how_to_get)
+        try:
+            version = _version_of(str(path), path.stat().st_mtime_ns, self.version_arguments, self.version_pattern)
+        except (OSError, subprocess.TimeoutExpired, _NoVersion) as error:
+            raise UsageError(f"{path} does not tell its version as {self.name} does", where=origin, remedy=self.how_to_get) from error
         if numbers_of(version) < self.oldest:
             oldest = ".".join(map(str, self.oldest))
             raise UsageError(f"{self.name} {version} is too old, {oldest} is needed", where=str(path), remedy=self.how_to_get)
@@ -93,13 +95,22 @@ def numbers_of(version: str) -> Version:
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
+class _NoVersion(Exception):
+    """Raised, not returned, so that whoever was too slow to answer once is asked again."""
+
+
 @functools.lru_cache(maxsize=64)
 def _version_of(path: str, _changed_ns: int, arguments: tuple[str, ...], pattern: str) -> str:
-    try:
-        done = subprocess.run(
-            [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False, start_new_session=True
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    found = re.search(pattern, (done.stdout + done.stderr).decode(errors="replace"))
-    return found[1] if found else ""
+    with subprocess.Popen(
+        [path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as asked:
+        try:
+            said = b"".join(asked.communicate(timeout=_ANSWER_S))
+        finally:
+            if asked.returncode is None:  # with whatever it has started: a wrapper's program would hold the pipes
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(asked.pid, signal.SIGKILL)
+    found = re.search(pattern, said.decode(errors="replace"))
+    if found is None:
+        raise _NoVersion
+    return found[1]
