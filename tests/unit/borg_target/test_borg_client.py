@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -16,6 +17,7 @@ from seatrial.children import Children
 from seatrial.config.model import ActionName, BorgSettings, GcOptions, Preset
 from seatrial.context import Context
 from seatrial.errors import HarnessError, OperationError, TargetError, UsageError
+from seatrial.targets.borg import sshd
 from seatrial.targets.borg.command import OverSsh, archive_name, location, operation_of
 from seatrial.targets.borg.keys import fingerprint_of
 from seatrial.targets.borg.outcomes import TABLE
@@ -261,3 +263,29 @@ def test_a_missing_program_is_told_with_how_to_get_it(tmp_path: Path, monkeypatc
     assert (without_sshd.usable, "openssh-server" in without_sshd.how_to_get) == (False, True)
     attached = BorgTarget().availability(Preset(exe=str(borg), server="ssh://host/path"))
     assert (attached.usable, attached.version) == (True, "1.2.4")
+
+
+@needs_borg
+def test_a_user_whose_key_could_not_be_written_is_let_in_or_turned_out_the_next_time(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = opened()
+    player = Player(stage)
+
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fails_once(change: Callable[[str], object]) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(sshd, "write_private", full)
+            with pytest.raises(OSError, match="No space left"):
+                change(player.name)
+        change(player.name)
+
+    fails_once(stage.server.authorize_client)
+    access = player.access
+    player.client.connect(player.within(), access)
+    fails_once(stage.server.remove_client)
+    with pytest.raises(OperationError) as raised:
+        player.client.connect(player.within(), access)
+    assert raised.value.cause == "denied"

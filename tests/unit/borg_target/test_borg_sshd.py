@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import signal
@@ -100,6 +101,30 @@ def test_a_key_that_was_taken_away_is_refused_from_then_on(bench: Bench) -> None
     bench.sshd.remove("nobody-known")
     assert bench.said("true")[0] == 255
     assert bench.said("true", key=other)[0] == 0
+
+
+def test_a_key_that_could_not_be_written_can_be_written_or_taken_away_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = bench.place / ODD_NAME / "authorized_keys"
+    keys.parent.mkdir()
+
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_private", full)
+        with pytest.raises(OSError, match="No space left"):
+            bench.sshd.authorize("late", bench.key.public, ["true"])
+    bench.sshd.remove("nobody")
+    bench.sshd.authorize("other", new_key().public, ["true"])
+    assert "late" not in keys.read_text(), "who was told so will ask again"
+    bench.sshd.authorize("late", bench.key.public, ["true"])
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_private", full)
+        with pytest.raises(OSError, match="No space left"):
+            bench.sshd.remove("late")
+    bench.sshd.remove("late")
+    bench.sshd.remove("other")
+    assert "late" not in keys.read_text()
 
 
 def test_the_host_key_is_pinned_and_its_fingerprint_is_what_it_shows(bench: Bench) -> None:

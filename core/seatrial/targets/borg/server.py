@@ -30,7 +30,7 @@ _LOCKS = ("lock.exclusive", "lock.roster")
 class BorgServer:
     """``targets.protocols.Server`` for the borg target.
 
-    Threading: any thread; ``_lock`` guards the clients' keys.
+    Threading: any thread; ``_lock`` guards the clients' keys, and is held while sshd's file of them is written.
     """
 
     absent: Mapping[ActionName, str] = MappingProxyType({})
@@ -76,18 +76,17 @@ class BorgServer:
         self._sshd.start()
 
     def authorize_client(self, user: str) -> None:
-        with self._lock:
-            if user in self._keys:
-                return
-            key = new_key()
-            self._keys[user] = key.private
         command = [str(self._borg.path), "serve", "--restrict-to-repository", str(self._repository)]
-        self._sshd.authorize(user, key.public, [*command, "--append-only"] if self._append_only else command)
+        with self._lock:
+            if user not in self._keys:
+                key = new_key()
+                self._sshd.authorize(user, key.public, [*command, "--append-only"] if self._append_only else command)
+                self._keys[user] = key.private
 
     def remove_client(self, user: str) -> None:
         with self._lock:
+            self._sshd.remove(user)
             self._keys.pop(user, None)
-        self._sshd.remove(user)
 
     def access(self, user: str) -> Access:
         with self._lock:

@@ -120,14 +120,13 @@ class Sshd:
         """Let whoever has the key run this command, and nothing else. In force when this returns."""
         told = shlex.join(["env", f"{CLIENT_VARIABLE}={user}", *command]).replace('"', '\\"')
         with self._lock:
-            self._keys[user] = f'command="{told}",restrict {public_key} {user}\n'
-            self._write_keys_locked()
+            self._write_keys_locked(self._keys | {user: f'command="{told}",restrict {public_key} {user}\n'})
 
     def remove(self, user: str) -> None:
         """Let the user in no more; connections that are open stay so. An unknown user is fine."""
         with self._lock:
-            if self._keys.pop(user, None) is not None:
-                self._write_keys_locked()
+            if user in self._keys:
+                self._write_keys_locked({name: line for name, line in self._keys.items() if name != user})
 
     def connections(self) -> int:
         """How many connections there are now."""
@@ -204,11 +203,12 @@ class Sshd:
 
     def _write_keys(self) -> None:
         with self._lock:
-            self._write_keys_locked()
+            self._write_keys_locked(self._keys)
 
-    def _write_keys_locked(self) -> None:
-        """Caller holds ``_lock``. Whole or not at all: sshd may be reading it."""
-        write_private(self._home / "authorized_keys", "".join(self._keys.values()).encode())
+    def _write_keys_locked(self, keys: dict[str, str]) -> None:
+        """Caller holds ``_lock``. Whole or not at all: sshd may be reading it. What could not be written is not what we have."""
+        write_private(self._home / "authorized_keys", "".join(keys.values()).encode())
+        self._keys = keys
 
 
 def _end_sessions(token: str) -> None:
