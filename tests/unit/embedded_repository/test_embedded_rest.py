@@ -252,6 +252,13 @@ def test_final_answers_are_not_repeated(scripted: Scripted, store: RestStore, st
     assert len(scripted.seen) == 1
 
 
+def test_deleting_what_is_not_there_is_fine_with_a_server_that_calls_it_missing(scripted: Scripted, store: RestStore) -> None:
+    """Else a lock whose upload was lost would be swept before every operation, and none would ever begin."""
+    scripted.script = [answer(404)]
+    store.delete(virtual(), Kind.LOCK, NAME)
+    assert [method for method, _ in scripted.seen] == ["DELETE"]
+
+
 # --- answers that get lost
 
 

@@ -208,7 +208,7 @@ class RestStore:
                 open_question |= answer.status not in (408, 425, 429)
                 attempt.failed(_server_error(answer, where, maybe_applied=open_question))
                 continue
-            if open_question and self._is_answered_by_itself(ctx, answer, kind, name, data):
+            if (open_question or data is None) and self._is_answered_by_itself(ctx, answer, kind, name, data):
                 return
             try:
                 _accepted(answer, where)
@@ -225,7 +225,10 @@ class RestStore:
         return data is not None and answer.status == HTTPStatus.OK and answer.headers.get("Content-Length") == str(len(data))
 
     def _is_answered_by_itself(self, ctx: Context, answer: _Answer, kind: Kind, name: str, data: Bytes | None) -> bool:
-        """The lost attempt arrived after we had asked for it: the server now refuses a second one (or finds nothing to delete)."""
+        """The lost attempt arrived after we had asked for it: the server now refuses a second one.
+
+        Or there is nothing to delete, with a lost attempt or without: our own server says then that all is well, others that it is missing.
+        """
         if data is None:
             return answer.status == HTTPStatus.NOT_FOUND
         if answer.status != HTTPStatus.FORBIDDEN:
