@@ -9,12 +9,15 @@ from pathlib import Path
 from seatrial.checker.compare import METADATA, DamageKind, Difference
 from seatrial.checker.mismatch import Damage
 from seatrial.checker.nodes import from_printable
+from seatrial.workload.explain import Damage as ContentDamage
 from seatrial.workload.explain import explain
 from seatrial.workload.original import Expected
 
 MAX_EXPLAINED = 5
 """Files whose content is explained; a search for an original can take seconds, and the first few tell what happened."""
 _CONTENT = frozenset({DamageKind.CONTENT, DamageKind.SIZE})
+
+_TWO_READINGS = "at the first reading it was not: the target still wrote after its restore had ended, or the disk or the memory is faulty"
 
 
 def explained(differences: Iterable[Difference], restored: Path) -> list[Damage]:
@@ -43,4 +46,6 @@ def _content(difference: Difference, restored: Path) -> tuple[str, tuple[str, ..
         found = explain(restored / os.fsdecode(raw), Expected(path=raw, size=entry.size, content_hash=entry.reference))
     except OSError as error:
         return difference.damage.value, (f"its content cannot be read again: {error.strerror}",)
+    if found.damage is ContentDamage.INTACT:
+        return difference.damage.value, (*found.lines, _TWO_READINGS)
     return found.damage.value, found.lines
