@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 class Chaos:
     """Steps, then random actions, for each client on its own thread.
 
-    A failure is in the journal when it arrives here; it does not end the worker, unless ``fail_fast``. What is asked of a client
+    A failure is in the journal when it arrives here; it does not end the worker, unless ``fail_fast``. An error that is no failure of
+    an operation ends the phase for all, and ``run`` raises it once they have come home. What is asked of a client
     (``members``) is done on its own thread between two of its actions. Threading: ``run`` by one thread, once; everything else by any;
     ``_lock`` guards ``_acting``.
     """
@@ -82,7 +83,14 @@ class Chaos:
             raise UsageError("no client acts any more", remedy="ask earlier")
 
     def _work(self, ctx: Context) -> None:
-        """All of one client's actions."""
+        """All of one client's actions. What it cannot go on from, the others need not go on without: the run cannot pass any more."""
+        try:
+            self._come_act_and_go(ctx)
+        except BaseException:
+            self.end()
+            raise
+
+    def _come_act_and_go(self, ctx: Context) -> None:
         member = self.members.of(ctx)
         if member.newcomer and not self._join(ctx):
             self.members.gone(ctx)
@@ -90,8 +98,10 @@ class Chaos:
         self.members.joined(member)
         self._act(ctx, member)
         if self.members.leaves(member) and not ctx.cancel.cancelled:
-            self._engine.leave(ctx)
-            self.members.gone(ctx)
+            try:
+                self._engine.leave(ctx)
+            finally:
+                self.members.gone(ctx)  # also half way: nothing more is to be asked of it
 
     def _join(self, ctx: Context) -> bool:
         if self._over.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -29,6 +30,8 @@ from seatrial.history.view import RunView
 from seatrial.resources import refusal_of
 from seatrial.targets.protocols import Disturbs, Target
 from seatrial.verdicts import PRECEDENCE, ExitCode, Verdict, worst_exit_code
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,13 +161,18 @@ class Trial:
                 control.start()
                 run_clients(contexts, harness.engine.join)
                 harness.log_storage_stats("before")
-            contexts = self._disturb(harness, contexts, phases, alarms)
+            contexts, unexpected = self._disturb(harness, contexts, phases, alarms)
             prove(harness, ctx, contexts, phases, self._request.before_verify)
             with phases.of("report"):
                 run_clients(contexts, harness.engine.leave)
+            if unexpected is not None:
+                raise unexpected
 
-    def _disturb(self, harness: TestHarness, contexts: Sequence[Context], phases: Phases, alarms: Alarms) -> list[Context]:
-        """The clients that are there at its end."""
+    def _disturb(
+        self, harness: TestHarness, contexts: Sequence[Context], phases: Phases, alarms: Alarms
+    ) -> tuple[list[Context], Exception | None]:
+        """The clients that are there at its end, and what ended it early: an error of ours, after which what is stored can still be
+        verified. After one that says that the server or this machine cannot go on, a verification would blame the wrong one."""
         duration_s = harness.plan.preset.duration_s
         chaos = Chaos(harness.engine, clock=self._clock, fail_fast=self._request.fail_fast)
         with self._lock:
@@ -175,13 +183,22 @@ class Trial:
             forget = alarms.after(duration_s, chaos.end) if duration_s else lambda: None
             if isinstance(harness.server, Disturbs):
                 harness.server.begin_disturbing()
-            present = chaos.run(contexts)
+            unexpected, said = None, ""
+            try:
+                chaos.run(contexts)
+            except Exception as raised:
+                error = _one_of(raised)
+                if isinstance(error, SeatrialError):
+                    raise
+                unexpected, said = raised, f"a client met an error of seatrial's own ({type(error).__name__}: {error})"
+                said += ": the disturbances end early, what is stored is still verified"
+                _log.error("%s", said)
             forget()
             self._cancel.check()
-        with phases.of("heal"):
+        with phases.of("heal", detail=said):
             if isinstance(harness.server, Disturbs):
                 harness.server.heal(contexts[0])
-        return present
+        return chaos.members.present(), unexpected
 
     def _notice(self, record: Record, history: RunHistory, alarms: Alarms) -> None:
         """A server that dies, or a disk too full for the journal, ends the run: whatever went on would only wait, or be forgotten."""

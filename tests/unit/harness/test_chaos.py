@@ -138,6 +138,27 @@ def test_a_newcomer_that_finds_the_server_broken_ends_the_run() -> None:
     asking.join(WAIT_S)
 
 
+def test_an_error_of_our_own_in_one_client_sends_the_others_home_and_is_raised_then() -> None:
+    engine, never = ToldEngine(Preset(actions_per_client=1000)), threading.Event()
+    chaos = Chaos(engine, clock=SYSTEM_CLOCK, fail_fast=False)  # type: ignore[arg-type]  # a double
+    contexts = new_client_contexts(None, 3)
+    broken = unwrap_context(contexts[1]).id
+
+    def act(ctx: Context) -> None:
+        engine.acting.add(unwrap_context(ctx).id)
+        if unwrap_context(ctx).id == broken:
+            assert eventually(lambda: len(engine.acting) == 3)
+            raise KeyError("planted")
+        SYSTEM_CLOCK.wait(never, WAIT_S / 1000)
+        engine.note(ctx, "random")
+
+    engine.random_action = act  # type: ignore[method-assign]  # one that breaks
+    with pytest.raises(KeyError, match="planted"):
+        chaos.run(contexts)
+    assert all(len(engine.of(unwrap_context(ctx).id)) < 1000 for ctx in contexts)
+    assert chaos.members.present() == contexts
+
+
 def test_once_the_phase_ends_nobody_comes_or_goes_but_who_was_asked_to_leave_leaves() -> None:
     stage = Stage()
     stage.chaos.members.ask_to_leave(stage.ids[0])
