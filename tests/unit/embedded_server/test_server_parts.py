@@ -80,6 +80,27 @@ def test_an_access_log_closed_meanwhile_counts_what_it_lost(tmp_path: Path) -> N
     assert access.dropped == 1
 
 
+def test_an_access_log_that_could_not_be_opened_anew_goes_on_once_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = AccessLog(tmp_path / "access.log", 100, SYSTEM_CLOCK)
+
+    def write(target: str) -> None:
+        access.write(method="GET", target=target, status=200, size=0, ms=1.0, user="", peer="x")
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    write("/first")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        write("/lost")
+    write("/second")
+    access.close()
+    write("/too late")
+    assert access.dropped == 2
+    assert "/first" in (tmp_path / "access.log.1").read_text()
+    assert "/second" in (tmp_path / "access.log").read_text()
+
+
 def test_the_coarse_clock_stands_still_while_the_process_does() -> None:
     clock = CoarseClock(tick_s=0.25)
     for monotonic_s in (100.0, 100.25, 100.5, 700.5, 700.75):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -105,7 +106,7 @@ class AccessLog:
         ).encode("ascii")
         with self._lock:
             try:
-                if self._size + len(line) > self._limit and self._size:
+                if self._size + len(line) > self._limit and self._size and not self._file.closed:
                     self._rotate()
                 self._file.write(line)
                 self._size += len(line)
@@ -118,7 +119,9 @@ class AccessLog:
             self._file.close()
 
     def _rotate(self) -> None:
+        """Where that fails half way (no descriptor is left, say) the next line tries again."""
+        with suppress(FileNotFoundError):
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        fresh = self._path.open("ab", buffering=0)
         self._file.close()
-        self._path.replace(self._path.with_name(self._path.name + ".1"))
-        self._file = self._path.open("ab", buffering=0)
-        self._size = 0
+        self._file, self._size = fresh, 0
