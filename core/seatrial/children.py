@@ -60,6 +60,8 @@ class Completed:
     """There was more output than is kept here."""
     given_up: bool = False
     """We ended it because of what it had said, and it had not come to a good end by then."""
+    pid: int = 0
+    """Its process's number, by which it may have left something behind. 0 for what never ran."""
 
 
 class Child:
@@ -311,6 +313,7 @@ class Children:
             cancelled=child.cancelled and not given_up,
             truncated=more_out or more_err,
             given_up=given_up and code != 0,
+            pid=child.pid,
         )
 
     def adopt_directory(self, path: Path) -> None:

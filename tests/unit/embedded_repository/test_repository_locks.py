@@ -302,3 +302,16 @@ def test_unlock_leaves_what_cannot_be_read_where_that_may_be_in_the_making(store
     store.files[Kind.LOCK] |= {"0" * 64: b"", "1" * 64: b"garbage"}
     assert unlock(ctx, repository, KnownLocks(), remove_all=False, unreadable=False) == []
     assert len(store.files[Kind.LOCK]) == 2
+
+
+def test_unlock_touches_nothing_of_others_where_it_is_told_what_is_ours(store: MemoryStore) -> None:
+    repository, ctx = reopen(store), virtual()
+    ours, others = (
+        int(subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True).stdout)
+        for _ in range(2)
+    )
+    old = gojson.format_time(ctx.clock.now_ns() - int((STALE_S + 1) * 1e9))
+    kept = {_write(repository, ctx, pid=others), _write(repository, ctx, time=old, hostname="elsewhere", pid=ours), _write(repository, ctx)}
+    mine = _write(repository, ctx, pid=ours)
+    assert unlock(ctx, repository, KnownLocks(), remove_all=False, unreadable=False, pids={ours, os.getpid()}) == [mine]
+    assert set(store.files[Kind.LOCK]) == kept

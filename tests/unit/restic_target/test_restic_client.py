@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from seatrial.clock import SYSTEM_CLOCK
-from seatrial.config.model import GcOptions
-from seatrial.context import Context
+from seatrial.config.model import GcOptions, Preset
+from seatrial.context import CancelToken, Context
 from seatrial.errors import CancelledError, OperationError
 from seatrial.targets.embedded.repository import gojson
 from seatrial.targets.embedded.repository.locks import LockInfo
@@ -19,9 +22,12 @@ from seatrial.targets.embedded.repository.store import Kind
 from seatrial.targets.embedded.rest import RestStore
 from seatrial.targets.protocols import Access, CreateStats, ListedSnapshot
 from seatrial.targets.restic import output
+from seatrial.targets.restic.client import ResticClient
 from seatrial.targets.restic.own import OwnClient
+from seatrial.targets.restic.program import RESTIC
 from seatrial.verdicts import Outcome
-from tests.support.restic import Bench, open_stage
+from tests.support.restic import NOISE, Bench, open_stage
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs_program("restic")
 
@@ -114,6 +120,40 @@ def test_the_lock_of_a_dead_client_is_in_nobodys_way(bench: Bench, *, exclusive:
     leave_lock(bench.player.access, exclusive=exclusive)
     bench.stage.server.run_gc(bench.player.within(), GcOptions())
     assert list((bench.repository / "locks").iterdir()) == []
+
+
+def test_on_a_server_of_others_only_our_own_dead_ones_lock_is_removed(bench: Bench) -> None:
+    directory = bench.stage.place / "beside"
+    directory.mkdir()
+    beside = ResticClient(
+        replace(bench.stage.around, preset=Preset(server=bench.player.access.url)), RESTIC.find(bench.stage.around.preset.exe), directory
+    )
+    source, snapshot = bench.stage.place / "large", bench.snapshot()
+    source.mkdir()
+    (source / "file").write_bytes(NOISE)
+    locks = bench.repository / "locks"
+    beside.connect(bench.player.within(), bench.player.access)
+    leave_lock(bench.player.access, exclusive=False)
+    theirs = set(locks.iterdir())
+    try:
+        cancel = CancelToken()
+        with ThreadPoolExecutor(1) as threads:
+            made = threads.submit(beside.create, Context(client=bench.player.ctx.client, cancel=cancel).within(60), source, "run/1-7")
+            assert eventually(lambda: set(locks.iterdir()) - theirs or made.done(), 60)
+            for process in psutil.Process().children(recursive=True):
+                if "backup" in process.cmdline():
+                    process.kill()
+            with contextlib.suppress(OperationError):
+                made.result()
+        assert set(locks.iterdir()) == theirs
+        with pytest.raises(OperationError) as caught:
+            beside.delete(bench.player.within(), snapshot)
+        assert caught.value.cause == "contended"
+        assert set(locks.iterdir()) == theirs
+    finally:
+        beside.cleanup()
+        for lock in theirs:
+            lock.unlink(missing_ok=True)
 
 
 def test_the_lock_of_the_living_is_respected(bench: Bench) -> None:

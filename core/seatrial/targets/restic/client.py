@@ -50,6 +50,8 @@ class ResticClient:
         self._directory, self._cache = directory, directory / "cache"
         self._gauge = CacheGauge(directory.name, self._cache, per_repository=True)
         self._session: _Session | None = None
+        self._killed: set[int] | None = set() if around.preset.server else None
+        """The numbers of our killed processes, where the repository is not ours alone."""
 
     def connect(self, ctx: Context, access: Access) -> None:
         """See that the server is there, is the right one and lets us in."""
@@ -88,7 +90,11 @@ class ResticClient:
         host = ctx.client.id if ctx.client is not None else access.user
         arguments = ("backup", "--tag", f"{OPERATION_TAG}={op}", "--host", host, *self._waiting, what)
         done = locked(
-            ctx, access, lambda: run.attempt(ctx, "create", *arguments, cwd=source_dir), lambda done: run.error_of("create", done)
+            ctx,
+            access,
+            lambda: run.attempt(ctx, "create", *arguments, cwd=source_dir),
+            lambda done: run.error_of("create", done),
+            killed=self._killed,
         )
         told, stats = output.created(done.stdout)
         return self._full_id(ctx, told, op), stats
@@ -97,7 +103,7 @@ class ResticClient:
         run, access, stored = self._connected()
         ctx.progress.start("restore")
         arguments = ("restore", *self._waiting, snapshot_id, "--target", str(into))
-        locked(ctx, access, lambda: run.attempt(ctx, "restore", *arguments), lambda done: restore_error(run, done))
+        locked(ctx, access, lambda: run.attempt(ctx, "restore", *arguments), lambda done: restore_error(run, done), killed=self._killed)
         # What restic stores of "." has its content at the root; of a path, as seatrial's own client stores it, all directories on the way.
         raise_up(into, lambda: stored.of(ctx, snapshot_id))
 
@@ -109,6 +115,7 @@ class ResticClient:
             access,
             lambda: run.attempt(ctx, "delete", "forget", *self._waiting, snapshot_id),
             lambda done: delete_error(run, done, append_only=append_only),
+            killed=self._killed,
         )
 
     def list(self, ctx: Context) -> list[ListedSnapshot]:

@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 import psutil
@@ -228,21 +228,32 @@ class Locker:
             self.sweep(ctx)
 
 
-def unlock(ctx: Context, repository: Repository, known: KnownLocks, *, remove_all: bool, unreadable: bool = True) -> list[str]:
+def unlock(
+    ctx: Context,
+    repository: Repository,
+    known: KnownLocks,
+    *,
+    remove_all: bool,
+    unreadable: bool = True,
+    pids: Collection[int] | None = None,
+) -> list[str]:
     """Remove stale locks (older than half an hour, of a dead process of this host, empty or unreadable), or all. Returns their names.
 
     ``unreadable``: False leaves the empty and unreadable ones alone. Where the store shows a file while it is written, they may belong to
-    somebody who lives and would go on without a lock.
+    somebody who lives and would go on without a lock. ``pids``: of the stale ones only what these processes of this host have left, for a
+    repository that is not ours alone: who is dead here may live in another container of the same name.
     """
     removed = []
     for entry in repository.entries(ctx, Kind.LOCK):
-        if remove_all or _is_stale(ctx, repository, known, entry.name, entry.size, unreadable=unreadable):
+        if remove_all or _is_stale(ctx, repository, known, entry.name, entry.size, unreadable=unreadable, pids=pids):
             repository.store.delete(ctx, Kind.LOCK, entry.name)
             removed.append(entry.name)
     return removed
 
 
-def _is_stale(ctx: Context, repository: Repository, known: KnownLocks, name: str, size: int, *, unreadable: bool) -> bool:
+def _is_stale(
+    ctx: Context, repository: Repository, known: KnownLocks, name: str, size: int, *, unreadable: bool, pids: Collection[int] | None
+) -> bool:
     info = known.get(name)
     if info is None:
         if size == 0:
@@ -253,6 +264,6 @@ def _is_stale(ctx: Context, repository: Repository, known: KnownLocks, name: str
             if error.cause in (Cause.CORRUPT, Cause.MISSING):
                 return unreadable
             raise
-    if (ctx.clock.now_ns() - gojson.parse_time(info.time)) / 1e9 > STALE_S:
+    if pids is None and (ctx.clock.now_ns() - gojson.parse_time(info.time)) / 1e9 > STALE_S:
         return True
-    return info.hostname == socket.gethostname() and not psutil.pid_exists(info.pid)
+    return info.hostname == socket.gethostname() and (pids is None or info.pid in pids) and not psutil.pid_exists(info.pid)
