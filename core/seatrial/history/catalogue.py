@@ -42,7 +42,7 @@ def read_catalogue(directory: Path) -> dict[str, Path]:
 
 
 def add_to_catalogue(directory: Path, run_id: str, run_directory: Path) -> None:
-    """Add a run, on disk when this returns. Ends a torn line first, so that it costs nobody else."""
+    """Add a run, on disk when this returns. Ends a torn line first, so that it costs nobody else. Raises ``OSError``."""
     path = directory / FILE_NAME
     line = msgspec.json.encode(KnownRun(run_id=run_id, directory=str(run_directory))) + b"\n"
     torn = path.exists() and path.stat().st_size > 0 and _last_byte(path) != b"\n"
@@ -50,7 +50,9 @@ def add_to_catalogue(directory: Path, run_id: str, run_directory: Path) -> None:
     try:
         if torn:
             os.ftruncate(fd, path.read_bytes().rfind(b"\n") + 1)
-        os.write(fd, line)
+        # A disk that is nearly full takes a part of it, and refuses only the rest.
+        while line:
+            line = line[os.write(fd, line) :]
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterable
@@ -132,6 +134,26 @@ def test_a_torn_line_of_the_catalogue_costs_nobody_else(tmp_path: Path) -> None:
     path.write_bytes(b"nonsense\n")
     with pytest.raises(UsageError, match=r"runs\.jsonl:1"):
         read_catalogue(tmp_path)
+
+
+def test_a_run_that_a_full_disk_leaves_half_in_the_catalogue_is_refused_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, room = os.write, [20]
+
+    def nearly_full(fd: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = real(fd, data[: room[0]])
+        room[0] -= count
+        return count
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(OSError, match="No space left"):
+        add_to_catalogue(tmp_path, "a", tmp_path / "a")
+    room[0] = 1_000
+    add_to_catalogue(tmp_path, "b", tmp_path / "b")
+    assert read_catalogue(tmp_path) == {"b": tmp_path / "b"}
 
 
 def test_a_database_that_cannot_be_written_loses_nothing_and_says_so_when_it_is_too_far_behind(
