@@ -79,14 +79,13 @@ class TelemetryWriter:
         """One line, whole or not at all."""
         if len(line) > MAX_FRAME_BYTES:
             raise OSError("a frame is too long")
+        with contextlib.suppress(FileNotFoundError):
+            size = self._path.stat().st_size
+            if size and size + len(line) > self._file_bytes:
+                self._path.rename(self._old)
         fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             size = os.fstat(fd).st_size
-            if size and size + len(line) > self._file_bytes:
-                self._path.rename(self._old)
-                os.close(fd)
-                fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-                size = 0
             if os.write(fd, line) != len(line):
                 os.ftruncate(fd, size)
                 raise OSError("a frame was cut short")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -142,3 +143,32 @@ def test_frames_written_between_the_last_read_and_a_rotation_are_not_missed(tmp_
     monkeypatch.setattr(TelemetryReader, "_rotated", rotate_just_now)
     assert reader.poll() + reader.poll() == [frame(2), frame(3)]
     reader.close()
+
+
+def test_a_file_that_cannot_be_begun_costs_a_frame_and_nobody_elses_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_all(tmp_path, [frame(1, 200)])
+    real_open, real_close = os.open, os.close
+    ours, doubly = set[int](), list[int]()
+
+    def no_room(path: str | Path, flags: int, *rest: int, **named: int) -> int:
+        if Path(path) == tmp_path / FILE_NAME and not Path(path).exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fd = real_open(path, flags, *rest, **named)
+        ours.add(fd)
+        return fd
+
+    def closed(fd: int) -> None:
+        if fd not in ours:
+            doubly.append(fd)
+        ours.discard(fd)
+        real_close(fd)
+
+    writer = TelemetryWriter(tmp_path, file_bytes=250)
+    monkeypatch.setattr(os, "open", no_room)
+    monkeypatch.setattr(os, "close", closed)
+    writer.write(frame(2, 200))
+    writer.close()
+    monkeypatch.undo()
+    assert (writer.dropped, doubly, ours) == (1, [], set())
+    write_all(tmp_path, [frame(3, 200)])
+    assert TelemetryReader(tmp_path).latest() == frame(3, 200)
