@@ -228,8 +228,12 @@ class Journal:
         self._fd, self._size = fd, 0
         self._to_compress.append(self._number - 1)
         if self._compressor is None:
-            self._compressor = threading.Thread(target=self._compress, name="journal-compress")
-            self._compressor.start()
+            compressor = threading.Thread(target=self._compress, name="journal-compress")
+            try:
+                compressor.start()
+            except RuntimeError:
+                return  # no thread to be had: the next rotation asks again, and the event is written whatever becomes of this
+            self._compressor = compressor
 
     def _compress(self) -> None:
         """Compress what was closed, then end."""

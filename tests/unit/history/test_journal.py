@@ -127,6 +127,26 @@ def test_a_disk_too_full_to_compress_leaves_the_plain_segment(tmp_path: Path, mo
     assert numbers(list(read_journal(tmp_path))) == list(range(50))
 
 
+def test_without_a_thread_to_compress_with_every_event_is_written_and_the_journal_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    journal = Journal(tmp_path, ballast_bytes=0, segment_bytes=2_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        for number in range(40):
+            journal.append(steer(number))
+    assert not list(tmp_path.glob("*.zst"))
+    for number in range(40, 80):
+        journal.append(steer(number))
+    journal.close()
+    assert not is_running(tmp_path)
+    assert [number for number in segment_numbers(tmp_path) if plain_path(tmp_path, number).exists()] == segment_numbers(tmp_path)[-1:]
+    assert numbers(list(read_journal(tmp_path))) == list(range(80))
+
+
 class FullDisk:
     """``os.write`` of a disk with so many bytes left, and so many more once the ballast is gone."""
 
