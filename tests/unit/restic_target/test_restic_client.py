@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -184,6 +185,16 @@ def test_nothing_of_the_users_reaches_restic(tmp_path: Path, monkeypatch: pytest
         assert bench.snapshot() in bench.player.listed()
     finally:
         stage.close()
+
+
+def test_a_password_in_an_address_that_restic_cannot_read_is_not_passed_on(bench: Bench) -> None:
+    access = bench.player.access
+    for password, hidden in (("100%/hidden", "100%25%2Fhidden"), ("e", ":e@")):
+        of_a_zone = msgspec.structs.replace(access, url="https://[fe80::1%zone]:1/", password=password)
+        done = bench.run("list", "snapshots", on=bench.commands(of_a_zone))
+        assert done.returncode == 1
+        assert "***[fe80" in done.stderr
+        assert hidden not in done.stderr + done.stdout
 
 
 def test_an_append_only_server_refuses_deletes_and_its_own_side_collects(tmp_path: Path) -> None:

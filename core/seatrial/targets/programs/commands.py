@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from seatrial.targets.programs.outcomes import OutcomeTable
 from seatrial.targets.programs.program import Found
 
 T = TypeVar("T")
+_HIDDEN = "***"
 
 
 def decoded(done: Completed, kind: type[T], *, operation: str, where: str) -> T:
@@ -66,13 +68,15 @@ class Commands:
         without: Sequence[str] = (),
         prefix: Sequence[str] = (),
         hopeless: Callable[[str, str], bool] | None = None,
+        secrets: Sequence[str] = (),
     ) -> None:
         """``env`` is added to what it inherits, less the variables that begin with one of ``without`` (``RESTIC_``: the user's own settings
         are none of a trial's business). ``prefix`` are arguments in front of every command's. ``hopeless`` gets an operation and what its
-        command has said on stderr: once it says True, the command is ended (``Children.run``)."""
+        command has said on stderr: once it says True, the command is ended (``Children.run``). ``secrets`` are taken out of
+        what it says on stderr, which comes to stand in journals and logs."""
         self.found, self._table, self._children = found, table, children
         self._scratch, self._env, self._without, self._prefix = scratch, dict(env), tuple(without), tuple(prefix)
-        self._hopeless = hopeless
+        self._hopeless, self._secrets = hopeless, tuple(filter(None, secrets))
 
     def run(
         self, ctx: Context, operation: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
@@ -95,7 +99,7 @@ class Commands:
         ctx.check()
         STARTED.count(operation)
         hopeless = self._hopeless
-        return self._children.run(
+        done = self._children.run(
             [str(self.found.path), *self._prefix, *arguments],
             scratch=self._scratch,
             env=self._env | dict(env or {}),
@@ -104,3 +108,10 @@ class Commands:
             without=self._without,
             hopeless=(lambda said: hopeless(operation, said)) if hopeless is not None else None,
         )
+        return self._without_secrets(done)
+
+    def _without_secrets(self, done: Completed) -> Completed:
+        stderr = done.stderr
+        for secret in self._secrets:
+            stderr = stderr.replace(secret, _HIDDEN)
+        return done if stderr == done.stderr else replace(done, stderr=stderr)

@@ -73,5 +73,21 @@ def commands(
         "TMPDIR": str(home),
     }
     return Commands(
-        found, TABLE, children, scratch=home, env=dict(inherited) | env, without=WITHOUT, prefix=("--json", *arguments), hopeless=hopeless
+        found,
+        TABLE,
+        children,
+        scratch=home,
+        env=dict(inherited) | env,
+        without=WITHOUT,
+        prefix=("--json", *arguments),
+        hopeless=hopeless,
+        secrets=_secrets_of(repository),
     )
+
+
+def _secrets_of(repository: str) -> tuple[str, ...]:
+    """The password of an address with what stands around it there: a short one by itself may be part of anything. restic hides it, but
+    for an address that it cannot read."""
+    credentials, at, _ = repository.partition("@")
+    _, colon, password = credentials.rpartition(":")
+    return (f":{password}@",) if repository.startswith("rest:") and at and colon and password else ()
