@@ -133,17 +133,24 @@ def encode_merkle(tree: MerkleTree) -> bytes:
     }
     if tree.scope:
         shown["scope"] = tree.scope
+    if tree.origin_hashes:  # ours: a Go peer neither sends nor reads it
+        shown["origin_hashes"] = [base64.b64encode(each).decode() for each in tree.origin_hashes]
     return dumps(shown)
 
 
 def decode_merkle(body: bytes) -> MerkleTree:
     """Raises ValueError."""
     fields = _folded(loads(body))
-    leaves = fields.get("leaf_hashes") or []
-    if not isinstance(leaves, list):
-        raise ValueError("leaf_hashes is no list")
     chunk_size = int(_number(fields.get("chunk_size"))) or DEFAULT_CHUNK_SIZE
-    return MerkleTree([_bytes(leaf) for leaf in leaves], _bytes(fields.get("root") or ""), chunk_size, _text(fields.get("scope")))
+    leaves, origins = _hashes(fields, "leaf_hashes"), _hashes(fields, "origin_hashes")
+    return MerkleTree(leaves, _bytes(fields.get("root") or ""), chunk_size, _text(fields.get("scope")), origins)
+
+
+def _hashes(fields: Mapping[str, Any], name: str) -> list[bytes]:
+    hashes = fields.get(name) or []
+    if not isinstance(hashes, list):
+        raise ValueError(f"{name} is no list")
+    return [_bytes(each) for each in hashes]
 
 
 def encode_gossip(members: Iterable[GossipMember]) -> bytes:

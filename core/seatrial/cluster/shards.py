@@ -9,6 +9,7 @@ from enum import Enum
 from seatrial.cluster.consistency import ApplyResult
 from seatrial.cluster.hashing import shard_index
 from seatrial.cluster.items import Entry, Item, Tombstone, encoded_size, newer
+from seatrial.cluster.merkle import MerkleEntry
 from seatrial.cluster.versions import LamportClock
 
 
@@ -174,13 +175,13 @@ class Shards:
                 found.extend(shard.items)
         return found
 
-    def versions(self) -> list[tuple[str, int]]:
-        """(key, version) of all items and tombstones, in no order."""
-        found: list[tuple[str, int]] = []
+    def entries(self) -> list[MerkleEntry]:
+        """All items and tombstones, in no order."""
+        found: list[MerkleEntry] = []
         for shard in self._shards:
             with shard.lock:
-                found.extend((key, item.version) for key, item in shard.items.items())
-                found.extend((key, tomb.version) for key, tomb in shard.tombs.items())
+                found.extend(MerkleEntry(key, item.version, item.origin) for key, item in shard.items.items())
+                found.extend(MerkleEntry(key, tomb.version, "") for key, tomb in shard.tombs.items())
         return found
 
     def items(self) -> list[Item]:

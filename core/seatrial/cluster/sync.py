@@ -12,7 +12,7 @@ from seatrial.cluster.backoff import AutoSyncBackoff
 from seatrial.cluster.core import NodeCore
 from seatrial.cluster.errors import NoTransportError
 from seatrial.cluster.items import Tombstone
-from seatrial.cluster.merkle import MerkleTree, build_sorted
+from seatrial.cluster.merkle import MerkleEntry, MerkleTree, build_sorted
 from seatrial.cluster.shards import Applied
 from seatrial.cluster.transport import Transport
 
@@ -73,7 +73,7 @@ class Sync:
             missing = self._missing(transport, peer, mine, owned_only)
             self._adopt_tombstones(transport, peer, owned_only, tally)
         size = local.chunk_size
-        changed = [key for index in differing for key, _ in mine[index * size : (index + 1) * size]]
+        changed = [key for index in differing for key, _, _ in mine[index * size : (index + 1) * size]]
         for key in [*changed, *missing]:
             if core.lifecycle.is_set():
                 break
@@ -140,10 +140,10 @@ class Sync:
     def _note(self, name: str, started: float) -> None:
         self._core.counters.set(name, int((self._core.clock.monotonic_s() - started) * 1e9))
 
-    def _entries(self, scope: str) -> builtins.list[tuple[str, int]]:
-        entries = self._core.shards.versions()
+    def _entries(self, scope: str) -> builtins.list[MerkleEntry]:
+        entries = self._core.shards.entries()
         if scope:
-            entries = [entry for entry in entries if self._shared(entry[0], scope)]
+            entries = [entry for entry in entries if self._shared(entry.key, scope)]
         entries.sort()
         return entries
 
@@ -151,11 +151,11 @@ class Sync:
         owners = self._core.ring.owners(key)
         return self._core.id in owners and peer in owners
 
-    def _missing(self, transport: Transport, peer: str, mine: builtins.list[tuple[str, int]], owned_only: bool) -> builtins.list[str]:
+    def _missing(self, transport: Transport, peer: str, mine: builtins.list[MerkleEntry], owned_only: bool) -> builtins.list[str]:
         remote, _ = attempt(transport.list_keys, peer)
         cap = self._core.options.list_keys_cap
         listed = (remote or [])[:cap] if cap else remote or []
-        held = {key for key, _ in mine}
+        held = {entry.key for entry in mine}
         return sorted(key for key in set(listed) - held if not owned_only or self._shared(key, peer))
 
     def _adopt_tombstones(self, transport: Transport, peer: str, owned_only: bool, tally: _Tally) -> None:

@@ -26,21 +26,12 @@ from seatrial.cluster import (
     Ring,
     Tombstone,
     find_owner_key,
-    setup_in_process_cluster_rf,
 )
 from seatrial.cluster.hints import Homes
 from tests.support.still_clock import StillClock
 from tests.support.waiting import eventually
 
 Make = Callable[..., DistCluster]
-
-
-@pytest.fixture
-def make(request: pytest.FixtureRequest) -> Make:
-    def build(n: int, replication: int, **options: Any) -> DistCluster:
-        return setup_in_process_cluster_rf(n, replication, cleanup=request, **options)
-
-    return build
 
 
 class Stub(InProcessTransport):
