@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum
+from signal import Signals
 
 
 class Outcome(str, Enum):
@@ -50,6 +51,13 @@ PRECEDENCE = (
     ExitCode.PASS,
 )
 """Gravest first."""
+
+
+def exit_status(returncode: int) -> str:
+    """How a process ended, numbered as ``subprocess`` does it: ``exit code 3``, ``signal 9 (SIGKILL)``."""
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    return f"signal {-returncode}" + (f" ({Signals(-returncode).name})" if -returncode in set(Signals) else "")
 
 
 def worst_exit_code(codes: Iterable[ExitCode]) -> ExitCode:

@@ -134,7 +134,7 @@ def test_a_server_that_dies_is_noticed_at_once_and_named_and_the_evidence_is_kep
     end = ended(run)
     assert (end.exit_code, end.verdict, "the server died" in end.reason) == (ExitCode.BROKEN, Verdict.INCONCLUSIVE, True)
     assert "ready url=" in (run.directory / "server.log").read_text()
-    assert "the server died with exit code -9" in (run.directory / "report.txt").read_text()
+    assert "the server died with signal 9 (SIGKILL)" in (run.directory / "report.txt").read_text()
     assert "server died, pid" in run.out
     assert not run.events(Finding), "what the server could not answer is no finding"
     code, out, _ = place.do("report", str(run.directory))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from seatrial.report.prose import plural
-from seatrial.verdicts import Verdict
+from seatrial.verdicts import Verdict, exit_status
 from seatrial_tui.source.moment import Moment
 
 MOST_AT_ONCE = 3
@@ -48,7 +48,7 @@ class News:
         if server.state == "died" and self._died_ns != server.since_ns and server.since_ns >= self._since_ns:
             self._died_ns = server.since_ns
             # The detail holds the last lines of its log, which are in a pane of their own.
-            how = f": {server.detail}" if server.exit_code is None else f" with exit code {server.exit_code}"
+            how = f": {server.detail}" if server.exit_code is None else f" with {exit_status(server.exit_code)}"
             told.append(Item(f"the server died{how}", grave=True))
         if view.end is not None and not self._ended:
             self._ended = True

@@ -37,7 +37,7 @@ from seatrial.report.prose import block, cells, duration, latency, plain, plural
 from seatrial.report.summary import Summary
 from seatrial.report.text import MEANING, action_table, causes, finding_fields, not_run, reason_lines, verified
 from seatrial.report.times import in_words, spent_s
-from seatrial.verdicts import Outcome, Verdict
+from seatrial.verdicts import Outcome, Verdict, exit_status
 
 PROGRESS_S = 5.0
 """Between two progress lines."""
@@ -192,7 +192,7 @@ class Lines:
     def _server(self, event: ServerEvent) -> None:
         where = f" at {event.address}" if event.address else ""
         pid = f", pid {event.pid}" if event.pid else ""
-        code = f", exit code {event.exit_code}" if event.exit_code is not None else ""
+        code = f" with {exit_status(event.exit_code)}" if event.exit_code is not None else ""
         self._say(f"server {event.state}{where}{pid}{code}{_after(event.detail)}", Tone.BAD if event.state == "died" else Tone.PLAIN)
 
     def _detailed(self, event: object) -> None:

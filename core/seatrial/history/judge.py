@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from seatrial.config.model import ActionName
 from seatrial.history.view import FindingGroup, PhaseView, RunView
-from seatrial.verdicts import PRECEDENCE, ExitCode, Verdict, worst_exit_code
+from seatrial.verdicts import PRECEDENCE, ExitCode, Verdict, exit_status, worst_exit_code
 
 _NOT_JUDGED = frozenset({ExitCode.USAGE, ExitCode.BROKEN, ExitCode.INTERRUPTED})
 
@@ -56,7 +56,7 @@ def _broken(view: RunView) -> Iterator[_Charge]:
     elif end and end.exit_code in _NOT_JUDGED:
         yield _Charge(ExitCode(end.exit_code), end.reason or "the run could not be carried through")
     if view.server.deaths:
-        status = "" if view.server.exit_code is None else f" with exit code {view.server.exit_code}"
+        status = "" if view.server.exit_code is None else f" with {exit_status(view.server.exit_code)}"
         when = "in the middle of the run" if view.server.address else "before it was ready"
         yield _Charge(ExitCode.BROKEN, f"the server died{status} {when}")
 

@@ -16,6 +16,7 @@ from seatrial.history.events import Finding
 from seatrial.history.view import FindingGroup, RunView
 from seatrial.report.circumstances import Circumstances, GcRun, InFlight, ServerMoment
 from seatrial.report.prose import moment, plain, plural, size
+from seatrial.verdicts import exit_status
 
 LISTED = 8
 """Of snapshots, operations and GC runs in one line; the JSON report has them all."""
@@ -225,5 +226,5 @@ def _operation(each: InFlight) -> str:
 
 
 def _server(each: ServerMoment) -> str:
-    code = f" with exit code {each.exit_code}" if each.exit_code is not None else ""
+    code = f" with {exit_status(each.exit_code)}" if each.exit_code is not None else ""
     return f"{'ready again' if each.state == 'ready' else each.state}{code} {moment(each.at_ns)}"

@@ -124,7 +124,7 @@ def test_server_faults_and_steering_are_told(tmp_path: Path) -> None:
     )
     story.finish()
     said = text(story.directory)
-    assert "server died, exit code -9: last words\n           \\x1b[2J\n" in said
+    assert "server died with signal 9 (SIGKILL): last words\n           \\x1b[2J\n" in said
     assert "fault flip-byte planted: in a pack" in said
     assert "node n1 down: 7 keys lost" in said
     assert "cluster: 3 hints queued, 2 waiting" in said

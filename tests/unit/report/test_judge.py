@@ -61,7 +61,7 @@ def test_a_clean_verified_run_passes_without_a_word() -> None:
         (
             with_(server=ServerView(deaths=1, exit_code=-9, address="https://here")),
             ExitCode.BROKEN,
-            "the server died with exit code -9 in the middle of the run",
+            "the server died with signal 9 (SIGKILL) in the middle of the run",
         ),
         (with_(server=ServerView(deaths=1, exit_code=4)), ExitCode.BROKEN, "the server died with exit code 4 before it was ready"),
         (with_(end=ended(4, "port 1 is in use")), ExitCode.BROKEN, "port 1 is in use"),

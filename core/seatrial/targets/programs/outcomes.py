@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from seatrial.children import Completed
 from seatrial.errors import NoSpaceError, OperationError
 from seatrial.targets.programs.program import Version
-from seatrial.verdicts import Outcome
+from seatrial.verdicts import Outcome, exit_status
 
 _SAID_LINES, _SAID_CHARACTERS = 5, 600
 ANY: frozenset[str] = frozenset()
@@ -68,8 +68,7 @@ class OutcomeTable:
         if row is None:
             if done.returncode == 0:
                 return None
-            how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-            cause = "killed" if done.returncode < 0 else f"exit-{done.returncode}"
+            how, cause = exit_status(done.returncode), "killed" if done.returncode < 0 else f"exit-{done.returncode}"
             return OperationError(f"{operation}: {how}{_said(done)}", cause=cause, outcome=Outcome.UNKNOWN, where=where)
         if row.outcome is Outcome.OK:
             return None

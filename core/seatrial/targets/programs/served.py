@@ -13,6 +13,7 @@ from seatrial.context import CancelToken
 from seatrial.errors import HarnessError, TargetError
 from seatrial.history.events import ServerEvent
 from seatrial.targets.protocols import Surroundings
+from seatrial.verdicts import exit_status
 
 READY_S = 30.0
 _POLL_S = 0.01
@@ -132,7 +133,7 @@ class ServedProcess:
                 return address
             child.wait(_POLL_S)
         code = child.returncode
-        why = f"it ended with exit code {code}" if code is not None else f"it was not ready within {READY_S:.0f} s"
+        why = f"it ended with {exit_status(code)}" if code is not None else f"it was not ready within {READY_S:.0f} s"
         child.kill()
         raise TargetError(
             f"the {self._name} did not come up: {why}\n{self.log_tail(log_offset)}",

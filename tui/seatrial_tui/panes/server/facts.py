@@ -5,6 +5,7 @@ from __future__ import annotations
 from seatrial.history.frames import Frame, ProcessFrame, ServerFrame
 from seatrial.history.view import RunView, ServerView
 from seatrial.report.prose import duration, plural, size
+from seatrial.verdicts import exit_status
 from seatrial_tui.lines.sheet import Line, meter, packed
 from seatrial_tui.lines.tones import Cell, Tone
 from seatrial_tui.panes.server.requests import Requests
@@ -34,7 +35,7 @@ def state(shown: Moment) -> list[tuple[int, Line]]:
     told = shown.view.frame.server if shown.view.frame else None
     return [
         (0, [(f"{sign} {word}", tone)]),
-        (0, [(f"exit code {server.exit_code}", tone)] if server.state in {"died", "stopped"} and server.exit_code is not None else []),
+        (0, [(exit_status(server.exit_code), tone)] if server.state in {"died", "stopped"} and server.exit_code is not None else []),
         (1, [how_long]),
         (2, [("pid ", Tone.FAINT), str(server.pid)] if server.pid else [("pid ", Tone.FAINT), NOT_TOLD]),
         (1, [(plural(server.restarts, "restart"), Tone.WARN if server.restarts else Tone.FAINT)]),
