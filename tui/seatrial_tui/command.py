@@ -38,6 +38,20 @@ def launch() -> Sequence[str] | None:
     return chosen
 
 
+def complaints(ui: UiSettings) -> list[tuple[list[str], str]]:
+    """What the dashboard would not take of these settings: their names, as in ``theme`` or ``keys.pause``, and what is wrong. Shows
+    nothing."""
+    shelf, app = import_module("seatrial_tui.theming.shelf"), import_module("seatrial_tui.app")
+    keymap, found = import_module("seatrial_tui.keymap"), []
+    themes = shelf.Shelf().current
+    if ui.theme not in themes.themes and ui.theme not in import_module("textual.theme").BUILTIN_THEMES:
+        found.append((["theme"], "ui.theme: " + "; ".join((shelf.no_theme(ui.theme, themes), *themes.problems))))
+    taken = keymap.mapped(ui.keys, keymap.commands(*app.WITH_KEYS))
+    if taken.complaints:
+        found.append(([f"keys.{command}" for command in ui.keys if command not in taken.keymap], "; ".join(taken.complaints)))
+    return found
+
+
 @contextmanager
 def no_garbage_yet() -> Iterator[None]:
     """Nothing that is made for the first frame is garbage, and looking for some would take a tenth of its time. ``Ending`` looks again."""

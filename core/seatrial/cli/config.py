@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
+from seatrial.cli.dashboard import complaints
 from seatrial.cli.options import config_option, load, set_option
 from seatrial.cli.terminal import Screen
 from seatrial.config.check import dotted
+from seatrial.errors import UsageError
 from seatrial.report.prose import pad, plain
 
 
@@ -50,5 +52,8 @@ def validate(config_file: Path | None, sets: tuple[str, ...]) -> None:
     loaded = load(config_file, sets)
     for name in loaded.config.presets:
         loaded.preset_to_run(name)
+    for names, what in complaints(loaded.config.ui):
+        places = dict.fromkeys(loaded.origin(dotted(("ui", *name.split(".", 1)))) for name in names)
+        raise UsageError(plain(what), where=", ".join(places))
     count = len(loaded.config.presets)
     click.echo(f"the configuration is valid: {count} presets, {len(loaded.rows())} values")

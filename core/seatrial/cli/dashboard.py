@@ -34,6 +34,12 @@ def dashboard() -> Callable[[Sequence[Path], EngineProcess | None, UiSettings], 
     return show
 
 
+def complaints(ui: UiSettings) -> list[tuple[list[str], str]]:
+    """What the dashboard would not take of these settings: their names below ``ui``, and what is wrong. Shows nothing."""
+    found: list[tuple[list[str], str]] = import_module(WHERE).complaints(ui)
+    return found
+
+
 def launch() -> Sequence[str] | None:
     """Show what can be run; the arguments of the ``run`` command that was chosen, None where none was."""
     chosen: Sequence[str] | None = import_module(WHERE).launch()

@@ -266,8 +266,11 @@ def test_config_show_says_where_each_value_came_from(call: Call, monkeypatch: py
         ("[presets.smoke]\nclients = 0\n", ["config.toml:2", "presets.smoke.clients = 0", "from 1"]),
         ("x = [", ["config.toml"]),
         ("[presets.smoke.embedded]\nstop_nodes = 1\n", ["config.toml:2", "presets.smoke.embedded.stop_nodes = 1", 'store = "cluster"']),
+        ('[ui]\ntheme = "nope"\n', ["config.toml:2", "no theme 'nope'", "seatrial-dark"]),
+        ('[ui.keys]\nquit = "f4"\nqiut = "f5"\n', ["config.toml:3", "no command 'qiut'", "'quit'"]),
+        ('[ui.keys]\nquit = "notakey"\n', ["config.toml:2", "quit", "'notakey' is no key"]),
     ],
-    ids=["unknown key", "wrong type", "out of range", "no toml", "cannot be run"],
+    ids=["unknown key", "wrong type", "out of range", "no toml", "cannot be run", "no theme", "no command", "no key"],
 )
 def test_config_validate_names_file_key_value_and_what_would_be_valid(call: Call, text: str, said: list[str]) -> None:
     assert call("config", "validate").code == ExitCode.PASS

@@ -36,6 +36,11 @@ class Themes(NamedTuple):
     """Of files that are no themes: file, line, reason and remedy, a line each."""
 
 
+def no_theme(name: str, themes: Themes) -> str:
+    """What is said where the theme that was asked for is not there."""
+    return f"there is no theme {name!r}; there are: {', '.join(sorted(themes.themes))}"
+
+
 def load_themes(folders: Sequence[Traversable]) -> Themes:
     """Read every ``*.toml`` in ``folders``, the later ones taking precedence. Never raises: what is broken is told and left out."""
     themes: dict[str, Theme] = {}

@@ -8,7 +8,7 @@ from textual.theme import Theme
 
 from seatrial.report.prose import plain
 from seatrial_tui.lines.tones import TonedApp
-from seatrial_tui.theming.shelf import DEFAULT, Shelf, Themes
+from seatrial_tui.theming.shelf import DEFAULT, Shelf, Themes, no_theme
 
 
 class ThemedApp(TonedApp[ReturnType]):
@@ -24,7 +24,7 @@ class ThemedApp(TonedApp[ReturnType]):
         self._complaints = list(self.shelf.current.problems)
         self._put_on_shelf(self.shelf.current)
         if theme not in self.available_themes:
-            self._complaints.append(f"there is no theme {theme!r}; there are: {', '.join(sorted(self.shelf.current.themes))}")
+            self._complaints.append(no_theme(theme, self.shelf.current))
             theme = DEFAULT
         self.theme = theme
 
