@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from seatrial.checker.compare import METADATA
 from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.model import Preset
 from seatrial.context import CancelToken, Context
@@ -214,3 +215,5 @@ def _must_not_restore(player: Player, kept: Kept, how: str) -> None:
     except OperationError:
         return
     must(returned.differences, f"{how}, and a restore with cold caches gave everything back as it was: from where?")
+    first = min(returned.differences, key=lambda difference: difference.damage in METADATA)
+    must(False, f"{how}, and a restore returned as if all were well, with {first.path}: {first.damage.value}")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from seatrial.config.model import Preset
 from seatrial.context import Context
 from seatrial.errors import OperationError
+from seatrial.targets.embedded.client import EmbeddedClient
 from seatrial.targets.embedded.process import EmbeddedServer
 from seatrial.targets.embedded.target import EmbeddedTarget
 from seatrial.targets.protocols import GcStats, ListedSnapshot, Surroundings, Verification
@@ -495,14 +496,25 @@ class Careless(EmbeddedServer):
         return Verification(clean=True) if self._defect == "verify" else super().verify(ctx)
 
 
+class SilentClient(EmbeddedClient):
+    """A restore that fails returns as if it had not."""
+
+    def restore(self, ctx: Context, snapshot_id: str, into: Path) -> None:
+        with suppress(OperationError):
+            super().restore(ctx, snapshot_id, into)
+
+
 class CarelessTarget(EmbeddedTarget):
-    """The embedded target with a server that has one defect."""
+    """The embedded target with a server or clients that have one defect."""
 
     def __init__(self, defect: str) -> None:
         self._defect = defect
 
     def make_server(self, around: Surroundings) -> EmbeddedServer:
         return Careless(around, self._defect)
+
+    def make_client(self, around: Surroundings, directory: Path) -> EmbeddedClient:
+        return SilentClient(around, directory) if self._defect == "silence" else EmbeddedClient(around, directory)
 
 
 def test_a_file_that_is_left_behind(stage: Stage, player: Player) -> None:
@@ -519,6 +531,11 @@ def test_a_process_that_is_left_behind(tmp_path: Path) -> None:
 def test_damage_that_is_not_seen(tmp_path: Path) -> None:
     with caught("a restore with cold caches gave everything back as it was"):
         hard_rules.sees_damage(EmbeddedTarget(), tmp_path / "stages", Preset(), lambda _: "nothing was damaged")
+
+
+def test_a_restore_that_is_silent_about_damage(tmp_path: Path) -> None:
+    with caught("a restore returned as if all were well, with .+ (missing|size|content)"):
+        hard_rules.sees_damage(CarelessTarget("silence"), tmp_path / "stages", Preset(), sample.damage_largest)
 
 
 def test_a_verification_that_sees_no_damage(tmp_path: Path) -> None:
