@@ -45,6 +45,8 @@ PEERS_LIMIT = 16
 _PIECE_BYTES = 16 << 10
 _FULL_QUEUE_S = 0.02
 """Between two attempts to get a place in it."""
+_REFUSED_S = 0.05
+"""Between two attempts to take somebody out of it, where there is no descriptor to be had."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -205,7 +207,9 @@ class ControlSocket:
         try:
             connection, _ = self._listener.accept()
         except OSError:
-            return  # gone again, or out of descriptors: the next one may fare better
+            # Gone again; or we are out of descriptors, and whoever waits goes on waiting: without a pause we would do nothing but ask.
+            self._clock.wait(threading.Event(), _REFUSED_S)
+            return
         connection.setblocking(False)
         peer = _Peer(connection, self._clock.monotonic_s() + self._peer_timeout_s)
         self._peers[connection.fileno()] = peer

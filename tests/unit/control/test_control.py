@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -403,3 +404,33 @@ def test_a_place_in_a_full_queue_is_waited_for(tmp_path: Path) -> None:
                     connection.sendall(b'{"ok":true,"answer":"at last"}\n')
                     asking.join(30)
         assert answers == ["at last"]
+
+
+def test_without_a_descriptor_for_who_waits_it_rests_between_two_looks_and_then_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    refused: list[bool] = []
+    accept = socket.socket.accept
+
+    class Resting(SystemClock):
+        def wait(self, event: threading.Event, timeout_s: float) -> bool:
+            rests.append(timeout_s)
+            return super().wait(event, timeout_s)
+
+    def no_descriptor(listener: socket.socket) -> tuple[socket.socket, object]:
+        if len(refused) < 5:
+            refused.append(True)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", no_descriptor)
+    served = ControlSocket(tmp_path, {"status": lambda _: "here"}, clock=Resting())
+    served.start()
+    try:
+        assert request(tmp_path, "status") == "here"
+    finally:
+        served.close()
+    assert len(refused) == 5
+    assert len(rests) == 5
+    assert min(rests) > 0
