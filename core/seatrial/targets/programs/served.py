@@ -73,11 +73,13 @@ class ServedProcess:
         """Start it and wait until ``is_ready()`` gives its address (empty: not yet); returns that.
 
         Its output goes to the server log. ``env``, ``without``, ``cwd`` and ``stdin`` as in ``Children.spawn``. Raises ``TargetError``
-        with the last lines of its log when it does not come up, naming ``where`` (a port). A second start is a restart.
+        with the last lines of its log when it does not come up, naming ``where`` (a port), ``HarnessError`` after ``stop``. A second
+        start is a restart.
         """
         with self._starting:
             if self._child is not None and self._child.returncode is None:
                 raise HarnessError(f"the server still runs, process {self._child.pid}", where=self._name)
+            self._must_be_open(self._closed)
             log_offset, gone = self._log_size(), CancelToken()
             child = self._around.children.spawn(
                 list(argv),
@@ -90,6 +92,10 @@ class ServedProcess:
             )
             with self._lock:
                 again, self._child, self._gone = self._child is not None, child, gone
+                stopped, self._asked = self._closed, child if self._closed else self._asked
+            if stopped:  # while it was being started, when there was nothing yet to stop
+                child.kill()
+            self._must_be_open(stopped)
             self._emit("starting", pid=child.pid, offset=log_offset)
             address = self._await_ready(child, is_ready, where, log_offset)
             self._emit("ready", pid=child.pid, address=address)
@@ -125,6 +131,10 @@ class ServedProcess:
         except OSError as error:
             return f"(its log cannot be read: {error})"
         return "\n".join(text.splitlines()[-_TAIL_LINES:])
+
+    def _must_be_open(self, closed: bool) -> None:
+        if closed:
+            raise HarnessError("the server was stopped for good", where=self._name)
 
     def _await_ready(self, child: Child, is_ready: Callable[[], str], where: str, log_offset: int) -> str:
         give_up_at = self._clock.monotonic_s() + READY_S
