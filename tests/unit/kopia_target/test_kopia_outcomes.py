@@ -85,3 +85,10 @@ def test_a_create_that_lost_its_server_in_the_middle_is_never_thought_not_to_hav
     error = TABLE.error_of("create", Completed(returncode=1, stdout="", stderr=said), VERSION, where="kopia")
     assert error is not None
     assert error.outcome is UNKNOWN
+
+
+@pytest.mark.parametrize(("operation", "outcome"), [("create", Outcome.UNKNOWN), ("delete", Outcome.UNKNOWN), ("restore", Outcome.FAILED)])
+def test_a_full_disk_leaves_a_change_unknown(operation: str, outcome: Outcome) -> None:
+    error = TABLE.error_of(operation, Completed(1, "", "flush error: write blob: no space left on device\n"), (0, 23), where="kopia")
+    assert error is not None
+    assert (error.cause, error.outcome) == ("no-space", outcome)

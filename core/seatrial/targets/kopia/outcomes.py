@@ -53,11 +53,11 @@ TABLE = OutcomeTable(
             recognised="the repository could not be opened, because the server did not answer",
         ),
         Row(
-            operations=_CREATE,
+            operations=_CREATE | _DELETE,
             text=r"no space left on device|disk quota exceeded",
             outcome=Outcome.UNKNOWN,
             cause="no-space",
-            recognised="`no space left on device`, here or on the server",
+            recognised="`no space left on device`, here or on the server, perhaps after what counts was written",
         ),
         Row(
             operations=_CREATE,
