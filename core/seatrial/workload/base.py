@@ -152,10 +152,15 @@ class RandomFileWriter(ABC):
         return room_within(options, self._free_bytes(self._directory))
 
     def _next_generation(self) -> int:
-        """Kept beside the directory: a client that leaves and comes back under its identity must not use a number twice."""
+        """Kept beside the directory: a client that leaves and comes back under its identity must not use a number twice.
+
+        Written anew and moved into place: on a full disk the last number stays.
+        """
         counter = self._directory.with_name(f"{self._directory.name}.generation")
         last = int(counter.read_text()) if counter.exists() else 0
-        counter.write_text(str(last + 1))
+        following = counter.with_name(f"{counter.name}.new")
+        following.write_text(str(last + 1))
+        following.replace(counter)
         return last + 1
 
 

@@ -226,6 +226,21 @@ def test_what_has_to_stay_free_does_within_a_large_file_and_over_many_small_ones
     assert room <= sum(path.stat().st_size for path in files(writer)) <= room + (1 << 20)
 
 
+def test_generations_go_on_after_a_full_disk(writer: NativeFileWriter, ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, _text: str) -> int:
+        path.open("w").close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    writer.write_random_files(ctx, FLAT, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(NoSpaceError):
+            writer.write_random_files(ctx, FLAT, 2)
+    writer.write_random_files(ctx, FLAT, 3)
+    headers = [parse(path.read_bytes()) for path in files(writer)]
+    assert {header.identity.generation for header in headers if header and isinstance(header.identity, Own)} == {2}
+
+
 @pytest.mark.parametrize("size", [4096, 50_000])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_no_space(writer: NativeFileWriter, ctx: Context, monkeypatch: pytest.MonkeyPatch, size: int, code: int) -> None:
