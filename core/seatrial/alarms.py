@@ -35,18 +35,19 @@ class Alarms:
     def at(self, when_s: float, callback: Callable[[], object]) -> Callable[[], None]:
         """Run ``callback`` once the monotonic clock shows ``when_s``; after ``close`` nothing runs.
 
-        Returns a function that takes it back.
+        Returns a function that takes it back. ``RuntimeError`` where the machine has no thread for the first one; a later one tries again.
         """
         with self._lock:
             number = next(self._numbers)
             if self._closed:
                 return lambda: None
+            if self._thread is None:
+                thread = threading.Thread(target=self._serve, name="alarms", daemon=True)
+                thread.start()
+                self._thread = thread  # one that could not be started must not be taken for one that serves
             self._pending[number] = callback
             heapq.heappush(self._heap, (when_s, number))
             earliest = self._heap[0][1] == number
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="alarms", daemon=True)
-                self._thread.start()
         if earliest:
             self._wake.set()
         return lambda: self._take_back(number)

@@ -88,3 +88,20 @@ def test_close_ends_the_thread_and_forgets(alarms: Alarms) -> None:
     alarms.after(0.0, lambda: seen.append("never"))
     assert threading.active_count() == before
     assert seen == []
+
+
+def test_after_a_moment_without_threads_the_next_alarm_goes_off_and_all_of_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    alarms, rang, lost = Alarms(), threading.Event(), threading.Event()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", none_left)
+            with pytest.raises(RuntimeError):
+                alarms.after(0, lost.set)
+        alarms.after(0, rang.set)
+        assert rang.wait(10)
+        assert not lost.is_set()
+    finally:
+        alarms.close()
