@@ -54,7 +54,8 @@ def cancel_when(marker: Path, token: CancelToken) -> threading.Thread:
 
 def test_run_returns_code_and_both_outputs(children: Children, tmp_path: Path) -> None:
     done = children.run(["sh", "-c", "echo out; echo err >&2; exit 3"], scratch=tmp_path / "made" / "on-the-way")
-    assert done == Completed(returncode=3, stdout="out\n", stderr="err\n")
+    assert done == Completed(returncode=3, stdout="out\n", stderr="err\n", pid=done.pid)
+    assert done.pid not in (0, os.getpid())
     assert list((tmp_path / "made" / "on-the-way").iterdir()) == []
 
 
