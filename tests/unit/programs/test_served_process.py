@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from seatrial.history.events import Event, ServerEvent
 from seatrial.targets.programs.served import ServedProcess
 from seatrial.targets.protocols import Surroundings
 
-FOR_LONG = [sys.executable, "-c", "import time; time.sleep(600)"]
+FOR_LONG = ["sleep", "600"]
 
 
 @pytest.fixture
