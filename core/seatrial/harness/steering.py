@@ -134,8 +134,9 @@ class Steering:
         self._note("gc", argument)
         if self._collecting is not None and self._collecting.is_alive():
             return "a garbage collection asked for earlier has not ended yet"
-        self._collecting = threading.Thread(target=self._run_gc, name="steered-gc", daemon=True)
-        self._collecting.start()
+        collecting = threading.Thread(target=self._run_gc, name="steered-gc", daemon=True)
+        collecting.start()
+        self._collecting = collecting  # one that could not be started is not waited for
         return "a garbage collection was asked for"
 
     def _run_gc(self) -> None:

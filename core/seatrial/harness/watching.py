@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -25,28 +26,33 @@ class Watching:
 
     def __init__(self, harness: TestHarness) -> None:
         self._harness = harness
-        self._writer = TelemetryWriter(harness.history.directory, harness.clock)
         self._processes = ProcessSampler(harness.clock)
         self._meter = DirectoryMeter(harness.clock)
         self._sampler = Sampler(self._write, clock=harness.clock)
-        self._sampler.add("engine", self._engine)
-        self._sampler.add("processes", self._sample_processes)
-        self._sampler.add("directories", self._directories)
-        self._sampler.add("caches", self._caches, blocking=True)
-        self._sampler.add("server", self._server, blocking=True)
+        self._undo = ExitStack()
 
     def __enter__(self) -> Self:
-        for label, path in self._worth_logging():
-            self._meter.watch(path, label)
-        self._meter.start()
-        self._sampler.start()
+        """Also where the machine has no thread for one of them, the others end: one left over would keep the process from its end."""
+        with ExitStack() as undo:
+            self._writer = TelemetryWriter(self._harness.history.directory, self._harness.clock)
+            undo.callback(self._writer.close)
+            undo.callback(self._meter.close)
+            undo.callback(self._sampler.close)
+            self._sampler.add("engine", self._engine)
+            self._sampler.add("processes", self._sample_processes)
+            self._sampler.add("directories", self._directories)
+            self._sampler.add("caches", self._caches, blocking=True)
+            self._sampler.add("server", self._server, blocking=True)
+            for label, path in self._worth_logging():
+                self._meter.watch(path, label)
+            self._meter.start()
+            self._sampler.start()
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
         """One last frame, then all threads end."""
-        self._sampler.close()
-        self._meter.close()
-        self._writer.close()
+        self._undo.close()
 
     def _worth_logging(self) -> list[tuple[str, Path]]:
         return dirs_to_log(self._harness.history.prefix, self._harness.base, self._harness.base, ())

@@ -164,8 +164,9 @@ class Ledger:
         self._run_id, self._journal = run_id, journal
         self._runs.add(run_id)
         journal.subscribe(self._observe)
-        self._writer = threading.Thread(target=self._write, name="ledger-writer")
-        self._writer.start()
+        writer = threading.Thread(target=self._write, name="ledger-writer")
+        writer.start()
+        self._writer = writer  # one that could not be started is not waited for
 
     def _observe(self, record: Record) -> None:
         """On the appending thread: all that must be seen at once."""

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
+from seatrial.clock import SYSTEM_CLOCK
 from seatrial.config.model import ActionName
 from seatrial.context import Context
 from seatrial.engine.gate import Gate
 from seatrial.errors import CancelledError
+from seatrial.harness.prefix import Prefix
 from seatrial.harness.steering import Steering
+from seatrial.harness.watching import Watching
+from seatrial.history.fold import RunFold
 from tests.support.waiting import eventually
 
 WAIT_S = 10.0
+
+
+def no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 class Collecting:
@@ -70,3 +82,29 @@ def test_the_end_of_a_run_without_any_is_at_once() -> None:
     engine = Collecting()
     steering(engine).close()
     assert not engine.closed()
+
+
+def test_one_for_which_there_was_no_thread_is_refused_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    steered = steering(Collecting())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            steered.handlers()["gc"]("")
+    steered.close()
+
+
+@pytest.mark.parametrize("name", ["telemetry-writer", "sample-caches", "sample-server", "directory-meter", "sampler"])
+def test_where_one_thread_of_the_telemetry_cannot_be_had_the_others_end(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = SimpleNamespace(directory=tmp_path, prefix=Prefix(path=tmp_path), fold=RunFold(), server_log_offset=lambda: 0)
+    harness = SimpleNamespace(history=history, clock=SYSTEM_CLOCK, base=tmp_path)
+    start, before = threading.Thread.start, threading.active_count()
+
+    def none_for_it(thread: threading.Thread) -> None:
+        if thread.name == name:
+            no_thread(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", none_for_it)
+    with ExitStack() as undo, pytest.raises(RuntimeError, match="new thread"):
+        undo.enter_context(Watching(harness))  # type: ignore[arg-type]  # a double
+    assert eventually(lambda: threading.active_count() == before)

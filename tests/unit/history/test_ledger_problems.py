@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from seatrial.errors import HarnessError, UsageError
 from seatrial.history import recent as recent_module
 from seatrial.history.catalogue import FILE_NAME, add_to_catalogue, read_catalogue
 from seatrial.history.journal import Journal
+from seatrial.history.ledger import Ledger
 from seatrial.history.projection import Projection, _Batch
 from seatrial.history.segments import plain_path
-from tests.unit.history.histories import History
+from tests.unit.history.histories import History, children
 from tests.unit.history.prefixes import Prefix, check, create, is_over, without_end_times
 
 
@@ -202,3 +204,20 @@ def test_a_writer_that_failed_once_goes_on_where_it_was(prefix: Prefix, monkeypa
     with prefix.ledger():
         pass
     assert without_end_times(prefix.content()) == without_end_times(incremental)
+
+
+def test_a_ledger_without_a_thread_to_write_with_closes_and_gives_the_prefix_back(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    directory = prefix.place / "run-1"
+    directory.mkdir(parents=True)
+    journal, ledger = Journal(directory, ballast_bytes=0), Ledger(prefix.metadata, children)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            ledger.attach("run-1", journal)
+    ledger.close()
+    journal.close()
+    with prefix.ledger() as again:
+        assert again.problems == []
