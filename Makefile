@@ -51,8 +51,8 @@ test: setup ## the tests but for the long proofs, on two workers
 test-cluster-soak: setup ## the cluster's tests 200 times (TIMES=n), each time in another order
 	$(BIN)/python -m tests.soak --times $(TIMES) tests/unit/cluster $(ARGS)
 
-prove: setup ## the long proofs, one after another
-	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
+prove: setup ## the long proofs, two at a time
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --timeout 900 $(ARGS)
 
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
