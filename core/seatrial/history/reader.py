@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -145,6 +147,7 @@ class JournalFollower:
         if not chunk:
             # What follows was begun after the last write to this one, so that a second look sees all of it.
             if not self._has_next():
+                self._unread_rest()
                 return False
             chunk = self._read()
             if not chunk:
@@ -164,6 +167,12 @@ class JournalFollower:
             return self._source.read(_CHUNK)
         except zstandard.ZstdError as error:
             raise self._damaged(f"the compressed segment cannot be read: {error}", self._line + 1) from error
+
+    def _unread_rest(self) -> None:
+        """A line that is not whole yet is read again from its start: a writer that met a full disk takes it back, and writes another."""
+        if self._rest and isinstance(self._source, FileIO):
+            self._source.seek(-len(self._rest), os.SEEK_CUR)
+            self._rest = b""
 
     def _has_next(self) -> bool:
         if plain_path(self._directory, self._number + 1).exists() or packed_path(self._directory, self._number + 1).exists():

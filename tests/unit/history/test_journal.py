@@ -14,7 +14,7 @@ from seatrial.clock import VirtualClock
 from seatrial.errors import HarnessError, UsageError
 from seatrial.history import journal as journal_module
 from seatrial.history.events import ErrorInfo, Event, Finding, Invoke, Record, Result, RunEnded, Steer, Trees
-from seatrial.history.journal import Journal, is_running, read_journal, split_trees
+from seatrial.history.journal import Journal, JournalFollower, is_running, read_journal, split_trees
 from seatrial.history.segments import MAX_LINE_BYTES, compress_segment, packed_path, plain_path, segment_numbers
 from seatrial.verdicts import Outcome, Verdict
 
@@ -273,3 +273,30 @@ def test_nothing_follows_the_end_of_a_run(tmp_path: Path) -> None:
         journal.append(steer(0))
     journal.close()
     assert [type(record.event) for record in read_journal(tmp_path)] == [RunEnded]
+
+
+@pytest.mark.parametrize("seen", [1, 40, 90, 120])
+def test_who_has_read_half_a_line_that_was_then_taken_back_reads_the_next_one_whole(
+    tmp_path: Path, seen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, VirtualClock(), ballast_bytes=0)
+    first = journal.append(steer(1))
+    follower = JournalFollower(tmp_path)
+    assert follower.poll() == [first]
+    real, begun = os.write, threading.Event()
+
+    def half(fd: int, data: bytes) -> int:
+        if not begun.is_set():
+            begun.set()
+            return real(fd, data[:seen])
+        assert follower.poll() == []
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", half)
+        with pytest.raises(HarnessError):
+            journal.append(Steer(command="remark", argument="lost" * 50))
+    after = journal.append(Steer(command="remark", argument="after" * 50))
+    assert follower.poll() == [after]
+    follower.close()
+    journal.close()
