@@ -75,7 +75,9 @@ def test_a_server_that_died_says_when_how_and_that_there_is_no_process() -> None
     died: list[Event] = [*READY, ServerEvent(state="died", pid=4711, exit_code=-9, detail="killed by [signal] 9")]
     frames = [frame(1), frame(2), frame(3, process=None)]
     moment = told(died, frames, now_ns=BEGIN_NS + 63 * SECOND_NS)
-    text = shown(pane(), [moment], (80, 24), "✗ DIED", "signal 9 (SIGKILL)", "1m 00s ago", "1 death", "no process now", "killed by [signal] 9")
+    text = shown(
+        pane(), [moment], (80, 24), "✗ DIED", "signal 9 (SIGKILL)", "1m 00s ago", "1 death", "no process now", "killed by [signal] 9"
+    )
     cpu = next(line for line in text.split("\n") if "CPU" in line)
     assert " - " in cpu  # no figure for what is not there
     assert "↑50 %" in cpu  # and its past stays
