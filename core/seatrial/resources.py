@@ -158,9 +158,14 @@ def remove_marked_tree(path: Path) -> None:
         raise _explain(error, path, "cannot be removed") from error
 
 
+def no_room(error: BaseException | None) -> bool:
+    """Whether it says that a disk, or somebody's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
 def refusal_of(error: OSError) -> SeatrialError | None:
     """The system's refusal as an error with its remedy: no permission, no space. None for anything else, which may be a defect of ours."""
-    remedy, full = _REMEDIES.get(error.errno or 0), error.errno in _FULL
+    remedy, full = _REMEDIES.get(error.errno or 0), no_room(error)
     named = isinstance(error.filename, str | bytes)
     if remedy is None or not (named or full):  # a full disk is told without a name as well, by a write to what is open
         return None

@@ -208,7 +208,15 @@ class World:
     def _ports(self) -> list[str]:
         addresses = {event.address for run in self.runs() for event in _events(run) if isinstance(event, ServerEvent) and event.address}
         ports = {int(address.split(":")[2].split("/")[0]) for address in addresses}
-        return [f"port {port}" for port in sorted(ports) if _listens(port)]
+        return [f"port {port}" for port in sorted(ports - self._strangers()) if _listens(port)]
+
+    def _strangers(self) -> set[int]:
+        """Ports on which processes listen that are none of ours: a port that was given back may be anybody's."""
+        ours = {process.pid for process in self._bearers()}
+        with suppress(psutil.AccessDenied):  # some systems tell nobody but root
+            listening = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
+            return {each.laddr[1] for each in listening if each.laddr and each.pid is not None and each.pid not in ours}
+        return set()
 
     def _directories(self) -> list[str]:
         left = [path for path in self.temporary.iterdir() if not path.name.startswith("seatrial-crash-")]

@@ -12,11 +12,12 @@ from seatrial.checker.checker import Checker
 from seatrial.config.model import ActionName, ActionOptions
 from seatrial.context import Context, unwrap_context
 from seatrial.engine.plan import Draws
+from seatrial.errors import NoSpaceError, UsageError
 from seatrial.history.events import Invoke
 from seatrial.history.ledger import Ledger
 from seatrial.multiclient.snapshotter import MultiClientSnapshotter
 from seatrial.multiclient.writer import MultiClientFileWriter
-from seatrial.resources import marked_directory, remove_marked_tree
+from seatrial.resources import marked_directory, no_room, remove_marked_tree
 from seatrial.targets.protocols import EventSink, Traits
 
 
@@ -91,10 +92,19 @@ class Turn:
 
     @contextmanager
     def private_directory(self, below: Path) -> Iterator[Path]:
-        """An empty directory of this operation's own; gone afterwards. The marker lies beside it, not in it."""
-        marked = marked_directory(below / self.op)
+        """An empty directory of this operation's own; gone afterwards. The marker lies beside it, not in it.
+
+        Raises ``NoSpaceError`` where the disk is full.
+        """
+        marked = below / self.op
         directory = marked / "tree"
-        directory.mkdir()
+        try:
+            marked_directory(marked)
+            directory.mkdir()
+        except (UsageError, OSError) as error:
+            if no_room(error) or no_room(error.__cause__):
+                raise NoSpaceError("no space left for a directory to restore into", where=str(marked)) from error
+            raise
         try:
             yield directory
         finally:

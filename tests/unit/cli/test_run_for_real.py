@@ -49,6 +49,15 @@ def documents_until(process: subprocess.Popen[str], kind: str, **wanted: object)
     raise AssertionError(f"no {kind} came")
 
 
+def the_rest(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What is still to come. ``communicate`` would leave out what was read ahead with the lines before."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, err = process.stdout.read(), process.stderr.read()
+    process.wait(ENDS_S)
+    return out, err
+
+
 def summary_of(out: str) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(out.splitlines()[-1])["report"]
     return report
@@ -77,7 +86,7 @@ def test_one_interrupt_stops_cleanly_and_verifies(tmp_path: Path) -> None:
     with seatrial(tmp_path, "run", *PRESET[:2], "--duration", "10m", "--json") as process:
         documents_until(process, "phase", name="chaos", state="begin")
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=ENDS_S)
+        out, _ = the_rest(process)
     report = summary_of(out)
     assert process.returncode == ExitCode.INTERRUPTED
     assert report["verdict"] == "PASS"
@@ -91,7 +100,7 @@ def test_two_interrupts_end_it_at_once_and_nothing_is_left(tmp_path: Path) -> No
         process.send_signal(signal.SIGINT)
         documents_until(process, "phase", name="heal", state="begin")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=ENDS_S)
+        out, err = the_rest(process)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "interrupted by SIGINT" in err
     assert summary_of(out)["exit_code"] == ExitCode.INTERRUPTED
@@ -104,7 +113,7 @@ def test_a_server_that_dies_is_named_with_its_last_lines_and_the_right_code(tmp_
         documents_until(process, "phase", name="chaos", state="begin")
         os.kill(server, signal.SIGKILL)
         documents_until(process, "server", state="died")
-        out, err = process.communicate(timeout=ENDS_S)
+        out, err = the_rest(process)
     assert process.returncode == ExitCode.BROKEN
     assert "the server died" in err
     report = summary_of(out)
