@@ -188,7 +188,7 @@ def test_who_waits_for_the_runs_end_may_go_to_the_shell_meanwhile(small: Stage) 
     window.press("C-z")
     window.wait_for("Stopped")
     window.enter("clear")
-    window.wait_until(lambda text: "ended with" not in text, "that it was stopped is still there")
+    window.wait_until_gone("ended with")
     window.enter("fg; echo ended with $?")
     assert small.ended() == ExitCode.PASS
     assert window.clean
